@@ -1,0 +1,1 @@
+//! Every record that crosses a socket or lands in a file.

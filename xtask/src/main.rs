@@ -1,0 +1,2 @@
+//! The project's chores, as commands.
+fn main() {}
