@@ -250,9 +250,8 @@ impl Owner {
             Owner::Persistent
         } else if stored == CONTAINER_OWNER {
             Owner::Container
-        } else if rules.extended_types && rules.emulate_353_ttl && stored < 0 && bits & EXTENDED != EXTENDED {
-            Owner::Ttl(stored & MAX_TTL_MS)
-        } else if rules.extended_types && bits & EXTENDED == EXTENDED {
+        } else if rules.extended_types && (bits & EXTENDED == EXTENDED || rules.emulate_353_ttl && stored < 0)
+        {
             Owner::Ttl(stored & MAX_TTL_MS)
         } else {
             Owner::Session(stored)
