@@ -1,0 +1,332 @@
+//! Applying a transaction: the only way in which a loaded tree changes.
+//!
+//! The same code serves a live server and the replay of a log over a snapshot that Java wrote while its tree was
+//! changing ("fuzzy"): there a transaction may meet its own effects, so every rule here can be applied twice, and
+//! what is refused the second time is ignored by the caller (quorum-and-disk §3.5, §4.6).
+
+use crate::node::Node;
+use crate::{AclId, NodeId, ROOT, Tree, digest, path};
+use std::borrow::Cow;
+use wire::ErrorCode;
+use wire::data::{AclList, CONTAINER_OWNER, Owner, Stat, StatPersisted};
+use wire::txn::{CreateKind, CreateTxn, MultiTxn, Txn, TxnDigest, TxnHeader, TxnRecord};
+
+/// What became of one transaction or one part of a multi.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApplyResult {
+    /// Done, with nothing to tell: delete, check, sessions.
+    Done,
+    /// Done; the znode's stat as it is now.
+    Stat(Stat),
+    /// Refused: when it was validated, or (in replay only) because its effect is there already.
+    Error(i32),
+    Multi(Vec<ApplyResult>),
+}
+
+/// What happened to one znode; watches fire on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change<'a> {
+    pub kind: ChangeKind,
+    pub path: Cow<'a, str>,
+    /// The znode's access list: the new one of a created znode, the last one of a deleted one.
+    pub acl: AclId,
+    pub parent_acl: AclId,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    Created,
+    Deleted,
+    DataChanged,
+}
+
+type Changes<'a> = Vec<Change<'a>>;
+
+impl Tree {
+    /// Applies one transaction and moves the position to it. `changes` receives what watches must hear of, in order.
+    ///
+    /// The access lists named in `changes` stay readable until [`Tree::sweep`].
+    pub fn apply<'a>(&mut self, record: &TxnRecord<'a>, changes: &mut Changes<'a>) -> ApplyResult {
+        let result = self.apply_txn(&record.header, &record.txn, changes);
+        self.last_zxid = record.header.zxid;
+        result
+    }
+
+    /// Whether the tree has the digest that the transaction just applied says it must have. Counts a mismatch.
+    pub fn check_digest(&mut self, expected: Option<TxnDigest>) -> bool {
+        match expected {
+            Some(d)
+                if self.rules.digest && d.version == TxnDigest::VERSION && d.tree_digest != self.digest =>
+            {
+                self.digest_mismatches += 1;
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// Forgets access lists that lost their last znode in the changes delivered so far.
+    pub fn sweep(&mut self) {
+        self.acls.sweep();
+    }
+
+    fn apply_txn<'a>(&mut self, h: &TxnHeader, txn: &Txn<'a>, changes: &mut Changes<'a>) -> ApplyResult {
+        match txn {
+            Txn::CreateSession { timeout_ms } => {
+                self.sessions.insert(h.session_id, *timeout_ms);
+                ApplyResult::Done
+            }
+            Txn::CloseSession { paths } => {
+                self.close_session(h, paths.as_deref().unwrap_or(&[]), changes);
+                ApplyResult::Done
+            }
+            Txn::Error { err } => ApplyResult::Error(*err),
+            Txn::Multi(multi) => self.apply_multi(h, multi, changes),
+            Txn::Create(_)
+            | Txn::Delete { .. }
+            | Txn::SetData { .. }
+            | Txn::SetAcl { .. }
+            | Txn::Check { .. } => self.apply_single(h, txn.clone(), changes),
+        }
+    }
+
+    fn apply_single<'a>(&mut self, h: &TxnHeader, txn: Txn<'a>, changes: &mut Changes<'a>) -> ApplyResult {
+        let result = match txn {
+            Txn::Create(create) => self.apply_create(h, create, changes),
+            Txn::Delete { path, .. } => self
+                .apply_delete(h.zxid, path, changes)
+                .map_or(Err(ErrorCode::NoNode), |()| Ok(ApplyResult::Done)),
+            Txn::SetData { path, data, version, .. } => self.apply_set_data(h, path, data, version, changes),
+            Txn::SetAcl { path, acl, version } => self.apply_set_acl(&path, acl, version),
+            Txn::Error { err } => return ApplyResult::Error(err),
+            Txn::Check { .. } | Txn::CreateSession { .. } | Txn::CloseSession { .. } | Txn::Multi(_) => {
+                Ok(ApplyResult::Done)
+            }
+        };
+        result.unwrap_or_else(|e| ApplyResult::Error(e.code()))
+    }
+
+    /// All parts, or none when any of them is an error.
+    fn apply_multi<'a>(&mut self, h: &TxnHeader, m: &MultiTxn<'a>, changes: &mut Changes<'a>) -> ApplyResult {
+        let parts: Result<Vec<Txn<'a>>, _> = m.txns().collect();
+        let Ok(parts) = parts else {
+            return ApplyResult::Error(ErrorCode::MarshallingError.code());
+        };
+        if let Some(failed) = parts.iter().position(|t| matches!(t, Txn::Error { .. })) {
+            let results = parts.iter().enumerate().map(|(i, txn)| match txn {
+                Txn::Error { err } => ApplyResult::Error(*err),
+                _ if i < failed => ApplyResult::Error(0),
+                _ => ApplyResult::Error(ErrorCode::RuntimeInconsistency.code()),
+            });
+            return ApplyResult::Multi(results.collect());
+        }
+        ApplyResult::Multi(parts.into_iter().map(|txn| self.apply_single(h, txn, changes)).collect())
+    }
+
+    fn apply_create<'a>(
+        &mut self,
+        h: &TxnHeader,
+        txn: CreateTxn<'a>,
+        changes: &mut Changes<'a>,
+    ) -> Result<ApplyResult, ErrorCode> {
+        let (parent_path, name) = path::split_parent(&txn.path).ok_or(ErrorCode::BadArguments)?;
+        let parent = self.find(parent_path).ok_or(ErrorCode::NoNode)?;
+        if let Some(existing) = self.find(&txn.path) {
+            self.replace_acl(existing, txn.acl);
+            if matches!(txn.kind, CreateKind::Plain { with_stat: false, .. }) {
+                self.raise_parent(parent, parent_path, txn.parent_cversion, h.zxid);
+            }
+            return Err(ErrorCode::NodeExists);
+        }
+        self.raise_parent(parent, parent_path, txn.parent_cversion, h.zxid);
+        let owner = match txn.kind {
+            CreateKind::Plain { ephemeral: true, .. } => h.session_id,
+            CreateKind::Plain { ephemeral: false, .. } => 0,
+            CreateKind::Container => CONTAINER_OWNER,
+            CreateKind::Ttl { ttl_ms } => Owner::Ttl(ttl_ms).encode(),
+        };
+        let stat = StatPersisted {
+            czxid: h.zxid,
+            mzxid: h.zxid,
+            pzxid: h.zxid,
+            ctime: h.time_ms,
+            mtime: h.time_ms,
+            ephemeral_owner: owner,
+            ..StatPersisted::default()
+        };
+        let acl = self.acls.acquire(txn.acl);
+        let node = Node::new(name, txn.data, &stat, parent, acl);
+        let id = self.insert_node(node, &txn.path);
+        let parent_acl = self.nodes.get(parent).acl;
+        let result = ApplyResult::Stat(self.visible_stat(self.nodes.get(id)));
+        self.quota_created(&txn.path, txn.data.map_or(0, <[u8]>::len));
+        changes.push(Change { kind: ChangeKind::Created, path: txn.path, acl, parent_acl });
+        Ok(result)
+    }
+
+    /// Puts a node with its name, parent and stat in place: slot, index, lists by owner, digest.
+    pub(crate) fn insert_node(&mut self, mut node: Node, path: &str) -> NodeId {
+        node.hash = self.index.hash(path);
+        if self.rules.digest {
+            node.digest = digest::node(path, node.data(), &node.stat());
+            self.digest = self.digest.wrapping_add(u64::from(node.digest));
+        }
+        self.data_bytes += path.len() as u64 + node.data().map_or(0, <[u8]>::len) as u64;
+        let (parent, owner) = (node.parent, node.owner);
+        let id = self.nodes.insert(node);
+        self.index.insert(&self.nodes, id);
+        self.link(parent, id);
+        if owner != 0 {
+            self.list_owned(id, owner);
+        }
+        id
+    }
+
+    fn list_owned(&mut self, id: NodeId, owner: i64) {
+        match Owner::decode(owner, self.rules.owners) {
+            Owner::Persistent => {}
+            Owner::Container => {
+                self.containers.insert(id);
+            }
+            Owner::Ttl(_) => {
+                self.ttls.insert(id);
+            }
+            Owner::Session(session) => {
+                self.ephemerals.entry(session).or_default().insert(id);
+            }
+        }
+    }
+
+    fn unlist_owned(&mut self, id: NodeId, owner: i64) {
+        match Owner::decode(owner, self.rules.owners) {
+            Owner::Persistent => {}
+            Owner::Container => {
+                self.containers.remove(&id);
+            }
+            Owner::Ttl(_) => {
+                self.ttls.remove(&id);
+            }
+            Owner::Session(session) => {
+                if let Some(owned) = self.ephemerals.get_mut(&session) {
+                    owned.remove(&id);
+                    if owned.is_empty() {
+                        self.ephemerals.remove(&session);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The parent's counter and pzxid move up, never down: sequential names must not be given twice
+    /// (ZOOKEEPER-3125, ZOOKEEPER-3249).
+    fn raise_parent(&mut self, parent: NodeId, parent_path: &str, cversion: i32, zxid: i64) {
+        let current = self.nodes.get(parent).cversion;
+        let wanted = if cversion == -1 { current.wrapping_add(1) } else { cversion };
+        if wanted > current {
+            self.preserve(parent);
+            let node = self.node_mut(parent);
+            node.cversion = wanted;
+            node.pzxid = zxid;
+            self.redigest(parent, parent_path);
+        }
+    }
+
+    fn replace_acl(&mut self, id: NodeId, acl: AclList<'_>) {
+        self.preserve(id);
+        let new = self.acls.acquire(acl);
+        let old = std::mem::replace(&mut self.node_mut(id).acl, new);
+        self.acls.release(old);
+    }
+
+    /// `None` when there is no such znode; its parent's pzxid moves all the same.
+    fn apply_delete<'a>(&mut self, zxid: i64, path: Cow<'a, str>, changes: &mut Changes<'a>) -> Option<()> {
+        let (parent_path, _) = path::split_parent(&path)?;
+        let parent = self.find(parent_path)?;
+        if self.nodes.get(parent).pzxid < zxid {
+            self.preserve(parent);
+            self.node_mut(parent).pzxid = zxid;
+            self.redigest(parent, parent_path);
+        }
+        let id = self.find(&path)?;
+        if id == ROOT || self.nodes.get(id).child_count() > 0 {
+            return None;
+        }
+        self.preserve(id);
+        self.unlink(id);
+        let node = self.nodes.remove(id);
+        self.index.remove(node.hash, id);
+        self.digest = self.digest.wrapping_sub(u64::from(node.digest));
+        let data_bytes = node.data().map_or(0, <[u8]>::len);
+        self.data_bytes -= path.len() as u64 + data_bytes as u64;
+        if node.owner != 0 {
+            self.unlist_owned(id, node.owner);
+        }
+        self.acls.release(node.acl);
+        self.quota_deleted(&path, data_bytes);
+        let parent_acl = self.nodes.get(parent).acl;
+        changes.push(Change { kind: ChangeKind::Deleted, path, acl: node.acl, parent_acl });
+        Some(())
+    }
+
+    fn apply_set_data<'a>(
+        &mut self,
+        h: &TxnHeader,
+        path: Cow<'a, str>,
+        data: Option<&[u8]>,
+        version: i32,
+        changes: &mut Changes<'a>,
+    ) -> Result<ApplyResult, ErrorCode> {
+        let id = self.find(&path).ok_or(ErrorCode::NoNode)?;
+        self.preserve(id);
+        let node = self.nodes.get_mut(id);
+        let old_bytes = node.data().map_or(0, <[u8]>::len);
+        let new_bytes = data.map_or(0, <[u8]>::len);
+        node.set_data(data);
+        node.version = version;
+        node.mzxid = h.zxid;
+        node.mtime = h.time_ms;
+        let acl = node.acl;
+        self.data_bytes = self.data_bytes + new_bytes as u64 - old_bytes as u64;
+        self.redigest(id, &path);
+        let result = ApplyResult::Stat(self.visible_stat(self.nodes.get(id)));
+        self.quota_changed(&path, new_bytes as i64 - old_bytes as i64);
+        changes.push(Change { kind: ChangeKind::DataChanged, path, acl, parent_acl: acl });
+        Ok(result)
+    }
+
+    fn apply_set_acl(
+        &mut self,
+        path: &str,
+        acl: AclList<'_>,
+        version: i32,
+    ) -> Result<ApplyResult, ErrorCode> {
+        let id = self.find(path).ok_or(ErrorCode::NoNode)?;
+        self.replace_acl(id, acl);
+        self.node_mut(id).aversion = version;
+        self.redigest(id, path);
+        Ok(ApplyResult::Stat(self.visible_stat(self.nodes.get(id))))
+    }
+
+    /// Removes the session and its ephemerals: those the transaction lists, then any others found here.
+    fn close_session<'a>(&mut self, h: &TxnHeader, paths: &[Cow<'a, str>], changes: &mut Changes<'a>) {
+        for path in paths {
+            self.apply_delete(h.zxid, path.clone(), changes);
+        }
+        let others: Vec<String> = self.ephemerals_of(h.session_id).collect();
+        for path in others {
+            self.apply_delete(h.zxid, Cow::Owned(path), changes);
+        }
+        self.sessions.remove(&h.session_id);
+    }
+
+    /// Brings the digest up to date after a change of the znode at `path`.
+    pub(crate) fn redigest(&mut self, id: NodeId, path: &str) {
+        if !self.rules.digest {
+            return;
+        }
+        let node = self.nodes.get_mut(id);
+        let new = digest::node(path, node.data(), &node.stat());
+        let old = std::mem::replace(&mut node.digest, new);
+        self.digest = self.digest.wrapping_sub(u64::from(old)).wrapping_add(u64::from(new));
+    }
+}
