@@ -45,7 +45,8 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | 0x0c)
 }
 
-/// Joins continued lines and leaves out comments and empty lines.
+/// Joins continued lines and leaves out comments and empty lines. While nothing but a continued empty line was seen, a
+/// new line may still be a comment.
 fn logical_lines(bytes: &[u8]) -> Vec<LogicalLine> {
     let mut lines = Vec::new();
     let mut open: Option<LogicalLine> = None;
@@ -60,14 +61,13 @@ fn logical_lines(bytes: &[u8]) -> Vec<LogicalLine> {
         let backslashes = text.iter().rev().take_while(|&&byte| byte == b'\\').count();
         if backslashes % 2 == 1 {
             line.bytes.extend_from_slice(&text[..text.len() - 1]);
-            open = Some(line);
+            open = Some(line).filter(|line| !line.bytes.is_empty());
         } else {
             line.bytes.extend_from_slice(text);
             lines.push(line);
         }
     }
     lines.extend(open);
-    lines.retain(|line| !line.bytes.is_empty());
     lines
 }
 
@@ -204,6 +204,7 @@ mod tests {
         assert_eq!(pairs("a=b\\\n\nc=d").len(), 2, "an empty line ends a continued one");
         assert_eq!(one("a=b\\"), is("a", "b"));
         assert!(pairs("\\\n").is_empty());
+        assert_eq!(pairs("\\\n#c\n"), [], "a comment after a continued empty line");
     }
 
     #[test]
