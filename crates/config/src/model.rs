@@ -392,5 +392,5 @@ pub struct OwnOptions {
     pub io_threads: u32,
 }
 
-/// The members by id; a shorthand for those who iterate.
+/// Things by server or group number.
 pub type ById<T> = BTreeMap<i64, T>;

@@ -164,7 +164,7 @@ impl Assembly<'_> {
             self.draft.observer_sync_override.unwrap_or(ensemble.observer_sync_enabled);
         let ensemble = ensemble.clone();
         self.count_members(&ensemble);
-        if ensemble.is_distributed() {
+        if ensemble.is_distributed() && ensemble.membership.participants().next().is_some() {
             self.distributed_checks(&ensemble);
         }
         if self.draft.config.listen.client.is_none() && self.draft.config.listen.secure_client.is_none() {

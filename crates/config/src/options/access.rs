@@ -1,6 +1,6 @@
 //! Who may do what, SASL, and what administrators look at.
 
-use super::{JVM, Outside, Part, Spec, file, flag, property};
+use super::{JVM, Part, Spec, file, flag, property};
 use crate::convert::comma_list;
 
 /// Names under which digests are known to Java.
@@ -210,12 +210,7 @@ pub(super) static ADMINISTRATION: &[Spec] = &[
         .bool("false")
         .ignored(PAUSES)
         .doc("Watches for pauses of the Java machine."),
-    file("jvm.pause.sleep.time.ms", "3.5.10")
-        .long("500")
-        .unit("ms")
-        .at_least(0, Outside::Refused)
-        .ignored(PAUSES)
-        .doc("How often."),
+    file("jvm.pause.sleep.time.ms", "3.5.10").long("500").unit("ms").ignored(PAUSES).doc("How often."),
     file("jvm.pause.info-threshold.ms", "3.5.10")
         .long("1000")
         .unit("ms")

@@ -70,10 +70,11 @@ pub(super) static MEMBERS: &[Spec] = &[
         .truth(|d, v| d.config.ensemble.quorum_listen_on_all_ips = v)
         .doc("Binds quorum and election ports to all addresses instead of the one in the `server.N` line."),
     file("observerMasterPort", "3.6.0")
-        .port("0")
+        .int("0")
+        .limits(i64::MIN, 65535, Outside::Refused)
         .later(Part::Ensemble)
         .number(|d, v| d.config.ensemble.observer_master_port = u16::try_from(v).ok().filter(|&port| port > 0))
-        .doc("Port on which followers serve observers; 0: they do not."),
+        .doc("Port on which followers serve observers; 0 or less: they do not."),
     file("syncEnabled", "3.4.6")
         .bool("true")
         .later(Part::Ensemble)
