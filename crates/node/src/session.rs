@@ -91,7 +91,7 @@ impl Sessions {
             sessions.track(id, timeout_ms, now_ms);
         }
         // After a clock set back the counter could run into ids given before: go on behind the last of ours.
-        let mine = (server_id << 56) as i64..=(server_id << 56 | (1 << 56) - 1) as i64;
+        let mine = (server_id << 56) as i64..=((server_id << 56) | ((1 << 56) - 1)) as i64;
         if let Some((last, _)) = sessions.tracked.range(mine).next_back() {
             sessions.next_id = sessions.next_id.max(last + 1);
         }
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     fn sessions() -> Sessions {
-        Sessions::new(1, 2000, 0x1_a1f7_96ae_93, 0, std::iter::empty())
+        Sessions::new(1, 2000, 0x01a1_f796_ae93, 0, std::iter::empty())
     }
 
     #[test]

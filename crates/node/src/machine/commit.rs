@@ -73,16 +73,16 @@ impl Node {
                 self.fire(tree, watches, record.header.zxid, change, out);
             }
         }
-        if self.waiting.front().is_some_and(|w| w.zxid == record.header.zxid && w.what.is_txn()) {
-            if let Some(waiting) = self.waiting.pop_front() {
-                self.write_latency.record((now.mono_ms - waiting.received_ms).max(0) as u64);
-                self.answer(&waiting, &record, &result, tree, out);
-            }
+        if self.waiting.front().is_some_and(|w| w.zxid == record.header.zxid && w.what.is_txn())
+            && let Some(waiting) = self.waiting.pop_front()
+        {
+            self.write_latency.record((now.mono_ms - waiting.received_ms).max(0) as u64);
+            self.answer(&waiting, &record, &result, tree, out);
         }
-        if matches!(record.txn, Txn::CloseSession { .. }) {
-            if let Some(conn) = self.sessions.remove(record.header.session_id) {
-                out.close(conn, None);
-            }
+        if matches!(record.txn, Txn::CloseSession { .. })
+            && let Some(conn) = self.sessions.remove(record.header.session_id)
+        {
+            out.close(conn, None);
         }
     }
 

@@ -134,10 +134,11 @@ impl Overlay {
     }
 
     fn list_ephemeral(&mut self, key: &Key, new: &Pending) {
-        if new.exists && new.stat.ephemeral_owner != 0 {
-            if let Owner::Session(session) = Owner::decode(new.stat.ephemeral_owner, self.rules) {
-                self.ephemerals.entry(session).or_default().insert(key.clone());
-            }
+        if new.exists
+            && new.stat.ephemeral_owner != 0
+            && let Owner::Session(session) = Owner::decode(new.stat.ephemeral_owner, self.rules)
+        {
+            self.ephemerals.entry(session).or_default().insert(key.clone());
         }
     }
 
