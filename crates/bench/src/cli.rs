@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::placement::Placement;
 use crate::process::Process;
 use clap::{Args, Parser, Subcommand};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -29,6 +30,12 @@ pub enum Workload {
     },
     /// Create many znodes, as fast as they are taken
     Creates(CreatesArgs),
+    /// Change one znode that many watch
+    Watch(WatchArgs),
+    /// Open many sessions at once
+    Storm(StormArgs),
+    /// Writes around snapshots that the server writes
+    Snapshot(SnapshotArgs),
     /// A server that frames requests and answers each with the same getData reply: the floor under any server
     Floor {
         /// Port on 127.0.0.1
@@ -82,6 +89,12 @@ pub struct LoadArgs {
     /// Rounds; the median one counts
     #[arg(long, default_value_t = 3)]
     pub rounds: usize,
+    /// Which processors server and load run on
+    #[arg(long, value_enum, default_value_t = Placement::Free)]
+    pub placement: Placement,
+    /// Look for replies without sleeping: takes the load's own wake-up out of the latency, and a processor
+    #[arg(long)]
+    pub spin: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -102,6 +115,54 @@ pub struct CreatesArgs {
     /// The znode below which they are created
     #[arg(long, default_value = "/bench/creates")]
     pub parent: String,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct WatchArgs {
+    #[command(flatten)]
+    pub target: Target,
+    #[arg(long, default_value_t = 3000)]
+    pub watchers: usize,
+    /// Changes that count
+    #[arg(long, default_value_t = 30)]
+    pub rounds: usize,
+    /// Changes before them that do not
+    #[arg(long, default_value_t = 30)]
+    pub warm_up_rounds: usize,
+    /// Bytes of the value
+    #[arg(long, default_value_t = 100)]
+    pub size: usize,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct StormArgs {
+    #[command(flatten)]
+    pub target: Target,
+    #[arg(long, default_value_t = 10_000)]
+    pub sessions: usize,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SnapshotArgs {
+    #[command(flatten)]
+    pub target: Target,
+    #[arg(long, default_value_t = 16)]
+    pub connections: usize,
+    /// Requests in flight on each connection
+    #[arg(long, default_value_t = 1)]
+    pub depth: usize,
+    /// Bytes of each value
+    #[arg(long, default_value_t = 100)]
+    pub size: usize,
+    /// Seconds before the measurement
+    #[arg(long, default_value = "5", value_parser = seconds)]
+    pub warm_up: Duration,
+    /// How many snapshots to see
+    #[arg(long, default_value_t = 3)]
+    pub snapshots: u32,
+    /// Seconds after which the run ends with fewer
+    #[arg(long, default_value = "180", value_parser = seconds)]
+    pub limit: Duration,
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

@@ -24,7 +24,7 @@ const MEASURE: u8 = 1;
 const STOP: u8 = 2;
 
 /// How often the controlling thread looks.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(10);
 /// No reply for so long means that the server hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 const EVENTS: usize = 1024;
@@ -51,6 +51,8 @@ pub struct Setup {
     pub process: Option<Process>,
     pub depth: usize,
     pub threads: usize,
+    /// Never sleep while waiting for replies.
+    pub spin: bool,
 }
 
 /// When a run ends.
@@ -204,6 +206,8 @@ struct Worker<S> {
     pipelines: Vec<Pipeline<S>>,
     shared: Arc<Shared>,
     tally: Tally,
+    /// Longest sleep while waiting for replies.
+    nap: Duration,
 }
 
 fn connect<S: Source>(setup: &Setup, sources: Vec<S>, shared: &Arc<Shared>) -> Result<Vec<Worker<S>>> {
@@ -211,7 +215,8 @@ fn connect<S: Source>(setup: &Setup, sources: Vec<S>, shared: &Arc<Shared>) -> R
     let mut workers = Vec::new();
     for _ in 0..threads {
         let (poll, tally) = (Poll::new()?, Tally::new());
-        workers.push(Worker { poll, pipelines: Vec::new(), shared: shared.clone(), tally });
+        let nap = if setup.spin { Duration::ZERO } else { LOOK };
+        workers.push(Worker { poll, pipelines: Vec::new(), shared: shared.clone(), tally, nap });
     }
     for (number, source) in sources.into_iter().enumerate() {
         let session = ConnectOptions::default().connect(setup.server).context("cannot open a session")?;
@@ -235,7 +240,7 @@ impl<S: Source> Worker<S> {
         }
         let mut last_event = Instant::now();
         loop {
-            self.poll.poll(&mut events, Some(LOOK)).or_else(|error| match error.kind() {
+            self.poll.poll(&mut events, Some(self.nap)).or_else(|error| match error.kind() {
                 std::io::ErrorKind::Interrupted => Ok(()),
                 _ => Err(error),
             })?;

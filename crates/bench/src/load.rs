@@ -2,6 +2,7 @@
 
 use crate::cli::{LoadArgs, Target};
 use crate::engine::{self, Length, Setup, Undisturbed};
+use crate::placement::Placed;
 use crate::report::Report;
 use crate::source::{Rotation, Template};
 use anyhow::{Context, Result};
@@ -22,21 +23,29 @@ pub fn run(args: &LoadArgs, name: &str, percent_reads: u32) -> Result<Report> {
         "{name}: {} connections x {} in flight, {} bytes, {} znodes",
         args.connections, args.depth, args.size, args.nodes
     ));
+    let placed = Placed::put(args.placement, args.target.pid)?;
     for round in 0..args.rounds.max(1) {
         let warm_up = if round == 0 { args.warm_up } else { args.warm_up.min(SHORT_WARM_UP) };
         let bar = spinner(&format!("{name}, round {}", round + 1));
         let stride = (templates.len() / args.connections.max(1)).max(1);
         let sources = (0..args.connections).map(|n| Rotation::new(templates.clone(), n * stride)).collect();
         let length = Length::Time(warm_up, args.seconds);
-        let setup = setup(&args.target, args.depth);
+        let setup = Setup { spin: args.spin, ..setup(&args.target, args.depth) };
         report.add(&engine::run(&setup, sources, length, &bar, &mut Undisturbed)?);
         bar.finish_and_clear();
     }
+    drop(placed);
     Ok(report)
 }
 
 pub fn setup(target: &Target, depth: usize) -> Setup {
-    Setup { server: target.server, process: target.pid, depth: depth.max(1), threads: target.threads }
+    Setup {
+        server: target.server,
+        process: target.pid,
+        depth: depth.max(1),
+        threads: target.threads,
+        spin: false,
+    }
 }
 
 /// Shows that a run goes on and how fast; nothing when standard error is no terminal.

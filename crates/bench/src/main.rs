@@ -12,10 +12,15 @@ mod floor;
 mod frames;
 mod load;
 mod pipeline;
+mod placement;
 mod process;
 mod report;
+mod sessions;
+mod snapshot;
 mod source;
+mod storm;
 mod tally;
+mod watch;
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -42,6 +47,9 @@ fn run(workload: Workload) -> Result<()> {
             show(&load.target, load::run(load, &name, *percent_reads)?)
         }
         Workload::Creates(args) => show(&args.target, creates::run(args)?),
+        Workload::Watch(args) => show(&args.target, watch::run(args)?),
+        Workload::Storm(args) => show(&args.target, storm::run(args)?),
+        Workload::Snapshot(args) => show(&args.target, snapshot::run(args)?),
         Workload::Floor { port } => floor::run(*port),
     }
 }

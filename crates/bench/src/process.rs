@@ -42,6 +42,14 @@ impl Process {
         Ok(Memory { resident_kb: field("VmRSS:")?, peak_kb: field("VmHWM:")? })
     }
 
+    /// The ids of all threads.
+    pub fn threads(self) -> Result<Vec<i32>> {
+        let folder = self.file("task");
+        let entries =
+            std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
+    }
+
     /// Whether the process has a file open whose name (without its folder) starts with `start`.
     pub fn has_open(self, start: &str) -> Result<bool> {
         for entry in std::fs::read_dir(self.file("fd"))? {
