@@ -5,6 +5,7 @@
 //! checks run against Apache ZooKeeper and against Rookeeper. A check that fails on Apache is a wrong check.
 //! What the checks need is fetched from the package registries into `target/interop`; nothing is installed.
 pub mod apache;
+pub mod clients;
 pub mod fetch;
 pub mod four_letter;
 pub mod report;

@@ -1,4 +1,5 @@
 //! Chooses and runs suites, one after the other, so that memory and processor use stay modest.
+use crate::clients;
 use crate::fetch;
 use crate::report::{self, Suite};
 use crate::server::ServerKind;
@@ -20,10 +21,16 @@ pub struct Options {
     pub rounds: Option<usize>,
 }
 
-type Runner = fn(&Options) -> Result<Suite>;
+type Runner = Box<dyn Fn(&Options) -> Result<Suite>>;
 
-fn suites() -> Vec<(&'static str, Runner)> {
-    vec![("servers", servers::check as Runner)]
+/// Every suite by its name, in the order in which they run.
+fn suites() -> Vec<(String, Runner)> {
+    let mut all: Vec<(String, Runner)> = vec![("servers".into(), Box::new(servers::check))];
+    for client in clients::CLIENTS {
+        all.push((format!("client-{}", client.name), Box::new(|options| clients::check(client, options))));
+    }
+    all.push(("client-zkcli".into(), Box::new(clients::check_shell)));
+    all
 }
 
 /// Runs the chosen suites and prints a line for each and a table; true if all passed.
@@ -31,14 +38,14 @@ pub fn run(options: &Options) -> Result<bool> {
     let only = options.only.as_deref().unwrap_or("");
     let chosen: Vec<_> = suites().into_iter().filter(|(name, _)| name.starts_with(only)).collect();
     if chosen.is_empty() {
-        let names: Vec<&str> = suites().iter().map(|(name, _)| *name).collect();
+        let names: Vec<String> = suites().into_iter().map(|(name, _)| name).collect();
         bail!("no suite is called {only}; there are: {}", names.join(", "));
     }
     println!("seed {}, server {}", options.seed, options.server);
     let mut done = Vec::new();
     for (name, runner) in chosen {
         done.push(runner(options).unwrap_or_else(|error| {
-            let mut suite = Suite::start(name, &options.server.to_string());
+            let mut suite = Suite::start(&name, &options.server.to_string());
             suite.add("set-up", Some(format!("{error:#}")));
             suite.finish()
         }));

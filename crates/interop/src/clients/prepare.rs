@@ -1,0 +1,80 @@
+//! Makes each client program ready: fetches its libraries with its language's own tool, builds it.
+//!
+//! What a program depends on is written in its folder in its language's own form (requirements, pom, go.mod,
+//! package.json, Cargo.toml). Fetched and built things go to `target/interop`.
+use super::Client;
+use crate::apache;
+use crate::fetch::{self, Tool};
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub const CLIENTS: &[Client] = &[
+    Client { name: "kazoo", tools: &[fetch::PYTHON], prepare: kazoo },
+    Client { name: "java", tools: JAVA_TOOLS, prepare: java },
+];
+
+const JAVA_TOOLS: &[Tool] = &[fetch::JAVA, fetch::JAVAC, fetch::MAVEN];
+
+fn kazoo() -> Result<Command> {
+    let source = fetch::client_source("kazoo");
+    let requirements = source.join("requirements.txt");
+    let recipe = std::fs::read_to_string(&requirements)?;
+    let interop = fetch::interop_dir()?;
+    let venv = fetch::once("kazoo", &recipe, |dir| {
+        fetch::run(Command::new(fetch::PYTHON.program).args(["-m", "venv"]).arg(dir))?;
+        let mut pip = Command::new(dir.join("bin/python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--cache-dir"]).arg(interop.join("pip-cache"));
+        fetch::run(pip.arg("--requirement").arg(&requirements)).map(drop)
+    })?;
+    let mut command = Command::new(venv.join("bin/python"));
+    command.arg(source.join("checks.py")).env("PYTHONUNBUFFERED", "1");
+    Ok(command)
+}
+
+fn java() -> Result<Command> {
+    let jars = java_jars("java", &[])?;
+    java_program("java", "Java", &jars)
+}
+
+/// The jar files that `clients/SOURCE/pom.xml` asks for.
+fn java_jars(source: &str, properties: &[(&str, &str)]) -> Result<PathBuf> {
+    let pom = fetch::client_source(source).join("pom.xml");
+    let values: Vec<&str> = properties.iter().map(|(_, value)| *value).collect();
+    let recipe = format!("{}{values:?}", std::fs::read_to_string(&pom)?);
+    let name = std::iter::once(source).chain(values).collect::<Vec<_>>().join("-");
+    fetch::once(&format!("jars-{name}"), &recipe, |dir| fetch::maven_jars(&pom, properties, dir))
+}
+
+/// Compiles the harness and `clients/SOURCE/*.java` against the jar files, to be run as class `main`.
+fn java_program(source: &str, main: &str, jars: &Path) -> Result<Command> {
+    let mut files = java_files(&fetch::client_source("java-harness"))?;
+    files.extend(java_files(&fetch::client_source(source))?);
+    let class_path = format!("{}/*", jars.display());
+    let mut recipe = class_path.clone();
+    for file in &files {
+        recipe += &std::fs::read_to_string(file)?;
+    }
+    let jars_name = jars.file_name().context("a named folder")?.to_string_lossy();
+    let classes = fetch::once(&format!("classes-{source}-{jars_name}"), &recipe, |dir| {
+        let mut javac = Command::new(fetch::JAVAC.program);
+        javac.args(["-nowarn", "-proc:none", "-cp", &class_path, "-d"]).arg(dir).args(&files);
+        fetch::run(&mut javac).map(drop)
+    })?;
+    let mut java = Command::new(fetch::JAVA.program);
+    let all = format!("{}:{class_path}:{}", fetch::fixture("").display(), classes.display());
+    java.args(apache::JVM_FLAGS).args(["-cp", &all, main]);
+    Ok(java)
+}
+
+fn java_files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "java") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
