@@ -23,7 +23,8 @@ pub fn jars(version: &str) -> Result<PathBuf> {
     let pom = fetch::fixture("server-pom.xml");
     let recipe = format!("{version}\n{}", std::fs::read_to_string(&pom)?);
     fetch::once(&format!("apache-{version}"), &recipe, |dir| {
-        fetch::maven_jars(&pom, &[("zookeeper.version", version)], dir)
+        let slf4j = if line(version) >= (3, 8) { "2.0.13" } else { "1.7.36" };
+        fetch::maven_jars(&pom, &[("zookeeper.version", version), ("slf4j.version", slf4j)], dir)
     })
 }
 
@@ -40,7 +41,7 @@ pub const JVM_FLAGS: [&str; 4] = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredSto
 pub(crate) fn command(version: &str, spec: &ServerSpec) -> Result<Command> {
     fetch::require(&[fetch::JAVA])?;
     let mut java = Command::new(fetch::JAVA.program);
-    java.args(JVM_FLAGS).arg("-cp").arg(class_path(version)?);
+    java.args(JVM_FLAGS).arg("-Dzookeeper.jmx.log4j.disable=true").arg("-cp").arg(class_path(version)?);
     java.args(spec.properties.iter().map(|(name, value)| format!("-D{name}={value}")));
     java.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain").arg(spec.config_path());
     Ok(java)
