@@ -10,10 +10,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A program that prints nothing for this long hangs.
-const SILENCE: Duration = Duration::from_secs(90);
+const SILENCE: Duration = Duration::from_secs(60);
+/// No program may take longer than this, even if it goes on printing failures.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// What a line of a program says.
 #[derive(Debug, PartialEq, Eq)]
@@ -91,7 +93,11 @@ fn follow(
     suite: &mut Suite,
 ) -> Result<()> {
     let mut stdin = child.stdin.take().context("stdin is piped")?;
+    let deadline = Instant::now() + LIMIT;
     loop {
+        if Instant::now() > deadline {
+            bail!("it is not done after {LIMIT:?}");
+        }
         let line = match lines.recv_timeout(SILENCE) {
             Ok(line) => line,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),

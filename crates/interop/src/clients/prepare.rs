@@ -12,6 +12,9 @@ use std::process::Command;
 pub const CLIENTS: &[Client] = &[
     Client { name: "kazoo", tools: &[fetch::PYTHON], prepare: kazoo },
     Client { name: "java", tools: JAVA_TOOLS, prepare: java },
+    Client { name: "curator-5.9.0", tools: JAVA_TOOLS, prepare: curator_5_9 },
+    Client { name: "curator-4.2.0", tools: JAVA_TOOLS, prepare: curator_4_2 },
+    Client { name: "curator-4.2.0-zk3.4", tools: JAVA_TOOLS, prepare: curator_4_2_over_3_4 },
 ];
 
 const JAVA_TOOLS: &[Tool] = &[fetch::JAVA, fetch::JAVAC, fetch::MAVEN];
@@ -34,7 +37,28 @@ fn kazoo() -> Result<Command> {
 
 fn java() -> Result<Command> {
     let jars = java_jars("java", &[])?;
-    java_program("java", "Java", &jars)
+    java_program(&["java"], "Java", &jars, &[])
+}
+
+fn curator_5_9() -> Result<Command> {
+    let jars = curator_jars("5.9.0", "3.9.5", "2.0.13")?;
+    java_program(&["curator", "curator-35", "curator-5"], "Curator5", &jars, &[])
+}
+
+fn curator_4_2() -> Result<Command> {
+    let jars = curator_jars("4.2.0", "3.5.10", "1.7.36")?;
+    java_program(&["curator", "curator-35"], "Curator35", &jars, &[])
+}
+
+fn curator_4_2_over_3_4() -> Result<Command> {
+    let jars = curator_jars("4.2.0", "3.4.14", "1.7.36")?;
+    let hosts = format!("-Djdk.net.hosts.file={}", fetch::fixture("hosts-for-3.4-clients").display());
+    java_program(&["curator"], "Curator", &jars, &["-Dzookeeper.sasl.client=false", &hosts])
+}
+
+fn curator_jars(curator: &str, zookeeper: &str, slf4j: &str) -> Result<PathBuf> {
+    let versions = [("curator.version", curator), ("zookeeper.version", zookeeper), ("slf4j.version", slf4j)];
+    java_jars("curator", &versions)
 }
 
 /// The jar files that `clients/SOURCE/pom.xml` asks for.
@@ -46,24 +70,26 @@ fn java_jars(source: &str, properties: &[(&str, &str)]) -> Result<PathBuf> {
     fetch::once(&format!("jars-{name}"), &recipe, |dir| fetch::maven_jars(&pom, properties, dir))
 }
 
-/// Compiles the harness and `clients/SOURCE/*.java` against the jar files, to be run as class `main`.
-fn java_program(source: &str, main: &str, jars: &Path) -> Result<Command> {
+/// Compiles the harness and the Java files of `clients/SOURCE…` against the jar files, to be run as class `main`.
+fn java_program(sources: &[&str], main: &str, jars: &Path, flags: &[&str]) -> Result<Command> {
     let mut files = java_files(&fetch::client_source("java-harness"))?;
-    files.extend(java_files(&fetch::client_source(source))?);
+    for source in sources {
+        files.extend(java_files(&fetch::client_source(source))?);
+    }
     let class_path = format!("{}/*", jars.display());
     let mut recipe = class_path.clone();
     for file in &files {
         recipe += &std::fs::read_to_string(file)?;
     }
     let jars_name = jars.file_name().context("a named folder")?.to_string_lossy();
-    let classes = fetch::once(&format!("classes-{source}-{jars_name}"), &recipe, |dir| {
+    let classes = fetch::once(&format!("classes-{main}-{jars_name}"), &recipe, |dir| {
         let mut javac = Command::new(fetch::JAVAC.program);
         javac.args(["-nowarn", "-proc:none", "-cp", &class_path, "-d"]).arg(dir).args(&files);
         fetch::run(&mut javac).map(drop)
     })?;
     let mut java = Command::new(fetch::JAVA.program);
     let all = format!("{}:{class_path}:{}", fetch::fixture("").display(), classes.display());
-    java.args(apache::JVM_FLAGS).args(["-cp", &all, main]);
+    java.args(apache::JVM_FLAGS).args(flags).args(["-cp", &all, main]);
     Ok(java)
 }
 
