@@ -15,6 +15,8 @@ pub const CLIENTS: &[Client] = &[
     Client { name: "curator-5.9.0", tools: JAVA_TOOLS, prepare: curator_5_9 },
     Client { name: "curator-4.2.0", tools: JAVA_TOOLS, prepare: curator_4_2 },
     Client { name: "curator-4.2.0-zk3.4", tools: JAVA_TOOLS, prepare: curator_4_2_over_3_4 },
+    Client { name: "go", tools: &[fetch::GO], prepare: go },
+    Client { name: "node", tools: &[fetch::NODE, fetch::NPM], prepare: node },
 ];
 
 const JAVA_TOOLS: &[Tool] = &[fetch::JAVA, fetch::JAVAC, fetch::MAVEN];
@@ -103,4 +105,32 @@ fn java_files(dir: &Path) -> Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+fn go() -> Result<Command> {
+    let place = fetch::interop_dir()?.join("go");
+    let program = place.join("checks");
+    let mut go = Command::new(fetch::GO.program);
+    go.args(["build", "-modcacherw", "-o"]).arg(&program).arg(".").current_dir(fetch::client_source("go"));
+    go.env("GOMODCACHE", place.join("modules"))
+        .env("GOCACHE", place.join("cache"))
+        .env("GOTOOLCHAIN", "local");
+    fetch::run(&mut go)?;
+    Ok(Command::new(program))
+}
+
+fn node() -> Result<Command> {
+    let source = fetch::client_source("node");
+    let manifest = source.join("package.json");
+    let recipe = std::fs::read_to_string(&manifest)?;
+    let cache = fetch::interop_dir()?.join("npm-cache");
+    let place = fetch::once("node", &recipe, |dir| {
+        std::fs::copy(&manifest, dir.join("package.json"))?;
+        let mut npm = Command::new(fetch::NPM.program);
+        npm.args(["install", "--silent", "--no-audit", "--no-fund", "--cache"]).arg(&cache).current_dir(dir);
+        fetch::run(&mut npm).map(drop)
+    })?;
+    let mut command = Command::new(fetch::NODE.program);
+    command.arg(source.join("checks.js")).env("NODE_PATH", place.join("node_modules"));
+    Ok(command)
 }
