@@ -36,7 +36,9 @@ fn suites() -> Vec<(String, Runner)> {
 /// Runs the chosen suites and prints a line for each and a table; true if all passed.
 pub fn run(options: &Options) -> Result<bool> {
     let only = options.only.as_deref().unwrap_or("");
-    let chosen: Vec<_> = suites().into_iter().filter(|(name, _)| name.starts_with(only)).collect();
+    let exact = suites().iter().any(|(name, _)| name == only);
+    let wanted = |name: &str| if exact { name == only } else { name.starts_with(only) };
+    let chosen: Vec<_> = suites().into_iter().filter(|(name, _)| wanted(name)).collect();
     if chosen.is_empty() {
         let names: Vec<String> = suites().into_iter().map(|(name, _)| name).collect();
         bail!("no suite is called {only}; there are: {}", names.join(", "));

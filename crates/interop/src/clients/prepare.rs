@@ -17,6 +17,8 @@ pub const CLIENTS: &[Client] = &[
     Client { name: "curator-4.2.0-zk3.4", tools: JAVA_TOOLS, prepare: curator_4_2_over_3_4 },
     Client { name: "go", tools: &[fetch::GO], prepare: go },
     Client { name: "node", tools: &[fetch::NODE, fetch::NPM], prepare: node },
+    Client { name: "rust", tools: &[fetch::CARGO], prepare: rust },
+    Client { name: "c", tools: &[fetch::CC], prepare: c },
 ];
 
 const JAVA_TOOLS: &[Tool] = &[fetch::JAVA, fetch::JAVAC, fetch::MAVEN];
@@ -38,7 +40,7 @@ fn kazoo() -> Result<Command> {
 }
 
 fn java() -> Result<Command> {
-    let jars = java_jars("java", &[])?;
+    let jars = java_client_jars()?;
     java_program(&["java"], "Java", &jars, &[])
 }
 
@@ -61,6 +63,11 @@ fn curator_4_2_over_3_4() -> Result<Command> {
 fn curator_jars(curator: &str, zookeeper: &str, slf4j: &str) -> Result<PathBuf> {
     let versions = [("curator.version", curator), ("zookeeper.version", zookeeper), ("slf4j.version", slf4j)];
     java_jars("curator", &versions)
+}
+
+/// The jar files of the Java client and shell.
+pub fn java_client_jars() -> Result<PathBuf> {
+    java_jars("java", &[])
 }
 
 /// The jar files that `clients/SOURCE/pom.xml` asks for.
@@ -133,4 +140,60 @@ fn node() -> Result<Command> {
     let mut command = Command::new(fetch::NODE.program);
     command.arg(source.join("checks.js")).env("NODE_PATH", place.join("node_modules"));
     Ok(command)
+}
+
+fn rust() -> Result<Command> {
+    let target = fetch::interop_dir()?.join("rust");
+    let mut cargo = Command::new(fetch::CARGO.program);
+    cargo.args(["build", "--quiet", "--locked", "--manifest-path"]);
+    cargo.arg(fetch::client_source("rust").join("Cargo.toml")).env("CARGO_TARGET_DIR", &target);
+    fetch::run(&mut cargo)?;
+    Ok(Command::new(target.join("debug").join("rookeeper-interop-rust")))
+}
+
+/// The C client comes from the system if its header is installed, else out of Debian's packages.
+fn c() -> Result<Command> {
+    let installed = Path::new("/usr/include/zookeeper/zookeeper.h").is_file();
+    let root = if installed { PathBuf::from("/") } else { debian_c_client()? };
+    let program = fetch::interop_dir()?.join("c-checks");
+    let mut cc = Command::new(fetch::CC.program);
+    cc.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-DTHREADED", "-pthread", "-o"]).arg(&program);
+    cc.arg(fetch::client_source("c").join("checks.c")).arg("-I").arg(root.join("usr/include"));
+    for library in library_dirs(&root.join("usr/lib"))? {
+        cc.arg("-L").arg(&library).arg(format!("-Wl,-rpath,{}", library.display()));
+    }
+    fetch::run(cc.arg("-lzookeeper_mt"))?;
+    Ok(Command::new(program))
+}
+
+/// `usr/lib/ARCHITECTURE` for whatever architecture the packages are for.
+fn library_dirs(lib: &Path) -> Result<Vec<PathBuf>> {
+    let mut dirs = Vec::new();
+    for entry in std::fs::read_dir(lib).with_context(|| format!("cannot list {}", lib.display()))? {
+        let dir = entry?.path();
+        if dir.join("libzookeeper_mt.so").exists() {
+            dirs.push(dir);
+        }
+    }
+    Ok(dirs)
+}
+
+fn debian_c_client() -> Result<PathBuf> {
+    const PACKAGES: [&str; 3] = ["libzookeeper-mt2", "libzookeeper-mt-dev", "libssl3"];
+    fetch::require(&[fetch::APT_GET, fetch::DPKG])?;
+    fetch::once("debian", &PACKAGES.join(" "), |dir| {
+        let download = || fetch::run(Command::new("apt-get").arg("download").args(PACKAGES).current_dir(dir));
+        if download().is_err() {
+            // The list of packages may be missing or too old to name files that still exist.
+            fetch::run(Command::new("apt-get").args(["--quiet", "update"]))?;
+            download()?;
+        }
+        for entry in std::fs::read_dir(dir)? {
+            let package = entry?.path();
+            if package.extension().is_some_and(|extension| extension == "deb") {
+                fetch::run(Command::new("dpkg").arg("-x").arg(&package).arg(dir))?;
+            }
+        }
+        Ok(())
+    })
 }
