@@ -34,7 +34,7 @@ const LINES: &[Line] = &[
     bad("set -v 0 /cli other", &["version No is not valid : /cli"]),
     good("get /cli", &["other"]),
     good("create -s /cli/s- x", &["Created /cli/s-0000000000"]),
-    good("create -e -s /cli/e- x", &["Created /cli/e-0000000001"]),
+    good("create -e /cli-ephemeral x", &["Created /cli-ephemeral"]),
     good("create -c /cli/container x", &["Created /cli/container"]),
     good("create -t 3600000 /cli/ttl x", &["Created /cli/ttl"]),
     good("ls /cli", &["[container, s-0000000000, ttl]"]),
