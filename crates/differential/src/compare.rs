@@ -67,3 +67,40 @@ pub fn report(plan: &Plan, difference: &Difference, names: [&str; 2]) -> String 
     );
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conversation::Place;
+    use crate::profile::Profile;
+
+    fn transcript(texts: &[&str]) -> Transcript {
+        let record = |text: &&str| Record {
+            place: Place::Step(0),
+            who: "client0".to_owned(),
+            text: (*text).to_owned(),
+            raw: vec![7],
+        };
+        Transcript { records: texts.iter().map(record).collect(), ..Transcript::default() }
+    }
+
+    #[test]
+    fn the_first_difference_is_found_also_at_the_end() {
+        let whole = transcript(&["a", "b", "c"]);
+        assert_eq!(first_difference(&whole, &transcript(&["a", "b", "c"])), None);
+        assert_eq!(first_difference(&whole, &transcript(&["a", "x", "c"])).map(|d| d.at), Some(1));
+        let missing = first_difference(&whole, &transcript(&["a", "b"])).unwrap();
+        assert_eq!((missing.at, missing.b), (2, None));
+        assert_eq!(first_difference(&transcript(&["a"]), &whole).map(|d| d.at), Some(1));
+    }
+
+    #[test]
+    fn a_report_shows_both_answers_and_how_to_see_them_again() {
+        let plan = crate::generate::plan(Profile::Plain, 77);
+        let difference = first_difference(&transcript(&["one"]), &transcript(&["two"])).unwrap();
+        let text = report(&plan, &difference, ["apache", "rookeeper"]);
+        for part in ["apache: client0 one", "rookeeper: client0 two", "hex 07", "--profile plain --seed 77"] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+    }
+}

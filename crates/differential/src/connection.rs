@@ -1,7 +1,7 @@
 //! One TCP connection to a server: bytes out, frames in.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How long a server may take over one answer before it counts as silent. Long, because a correct server always
@@ -68,6 +68,14 @@ impl Connection {
             if let Some(end) = self.fill(deadline) {
                 return end;
             }
+        }
+    }
+
+    /// Ends the connection and waits until the server has taken note. Apache forgets which connection belongs to the
+    /// session when it notices the end of an older one, so what follows must not overtake that.
+    pub fn end(mut self) {
+        if self.stream.shutdown(Shutdown::Write).is_ok() {
+            self.receive_rest(PATIENCE);
         }
     }
 

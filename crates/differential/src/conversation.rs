@@ -108,6 +108,11 @@ pub fn run(address: SocketAddr, plan: &Plan) -> io::Result<Transcript> {
     Ok(c.transcript)
 }
 
+/// The end of a connection, with the bytes before it that were no whole frame.
+fn closed(rest: &[u8]) -> String {
+    if rest.is_empty() { "closed".to_owned() } else { format!("closed {}", hex(rest)) }
+}
+
 /// Whether a connection ends with this answer.
 fn is_final(request: &Request, payload: &[u8]) -> bool {
     let Ok(header) = ReplyHeader::decode(&mut Reader::new(payload)) else { return false };
@@ -156,7 +161,7 @@ impl Conversation {
             Step::Garbage { client, bytes } => self.garbage(self.slot_of(*client), bytes),
             Step::Drop { client } => {
                 let slot = self.slot_of(*client);
-                self.slots[slot].connection = None;
+                self.hang_up(slot);
                 Ok(())
             }
             Step::Expire { client } => self.expire(self.slot_of(*client)),
@@ -202,13 +207,19 @@ impl Conversation {
 
     pub(crate) fn open(&mut self, slot: usize, handshake: &Handshake) -> io::Result<()> {
         let frame = self.handshake_frame(slot, handshake);
-        let old = self.slots[slot].connection.take().filter(|_| handshake.keep_old);
+        if !handshake.keep_old {
+            self.hang_up(slot);
+        }
+        let old = self.slots[slot].connection.take();
         let mut connection = Connection::open(self.address)?;
         connection.send(&frame, 0);
         let accepted = self.handshake_answer(slot, &mut connection);
         let survivor = old.and_then(|old| self.probe_old(slot, old));
         match (accepted, survivor) {
-            (Some(session), _) => {
+            (Some(session), survivor) => {
+                if let Some(survivor) = survivor {
+                    survivor.end();
+                }
                 let state = &mut self.slots[slot];
                 state.session = Some(session);
                 state.closed = false;
@@ -225,13 +236,19 @@ impl Conversation {
         Ok(())
     }
 
+    fn hang_up(&mut self, slot: usize) {
+        if let Some(connection) = self.slots[slot].connection.take() {
+            connection.end();
+        }
+    }
+
     /// The session, when the server granted one.
     fn handshake_answer(&mut self, slot: usize, connection: &mut Connection) -> Option<Session> {
         let payload = match connection.receive() {
             Incoming::Frame(payload) => payload,
             Incoming::Closed(rest) => {
                 self.count(slot, "connect", CLOSED);
-                self.record(slot, format!("handshake: closed {}", hex(&rest)), &rest);
+                self.record(slot, format!("handshake: {}", closed(&rest)), &rest);
                 return None;
             }
             Incoming::Silent => {
@@ -259,7 +276,7 @@ impl Conversation {
     /// What happens on a connection that must be closed by the server now.
     fn record_end(&mut self, slot: usize, connection: &mut Connection) {
         match connection.receive() {
-            Incoming::Closed(rest) => self.record(slot, format!("closed {}", hex(&rest)), &rest),
+            Incoming::Closed(rest) => self.record(slot, closed(&rest), &rest),
             Incoming::Frame(payload) => {
                 let text = self.symbols.frame(OpCode::Error.code(), &payload);
                 self.record(slot, format!("instead of closing: {text}"), &payload);
@@ -352,7 +369,7 @@ impl Conversation {
                     self.count(slot, "event", kind);
                     events.push((text, payload));
                 }
-                Incoming::Closed(rest) => break Err((format!("closed {}", hex(&rest)), rest)),
+                Incoming::Closed(rest) => break Err((closed(&rest), rest)),
                 Incoming::Silent => break Err(("silent".to_owned(), Vec::new())),
             }
         };

@@ -1,9 +1,10 @@
 //! A run: many sequences to two servers, each sequence to both at the same time.
 
-use crate::compare::{Difference, first_difference, report};
+use crate::compare::{Difference, first_difference};
 use crate::conversation::{self, Plan, Transcript};
 use crate::coverage::Coverage;
 use crate::explained::{EXPLAINED, Explained, explain};
+use crate::shrink::shrink;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -39,6 +40,21 @@ pub fn judge(plan: &Plan, records: &[Transcript; 2]) -> Outcome {
     }
 }
 
+/// How often shrinking may try a plan again.
+const SHRINK_TRIES: u32 = 250;
+
+/// A shorter plan with a difference at the same kind of place, and that difference.
+pub fn shrink_difference(addresses: [SocketAddr; 2], plan: &Plan) -> Result<Option<(Plan, Box<Difference>)>> {
+    let different = |plan: &Plan| -> Result<Option<Box<Difference>>> {
+        match judge(plan, &both(addresses, plan)?) {
+            Outcome::Different(difference) => Ok(Some(difference)),
+            Outcome::Same | Outcome::Explained(_) => Ok(None),
+        }
+    };
+    let shortest = shrink(plan, SHRINK_TRIES, |plan| Ok(different(plan)?.is_some()))?;
+    Ok(different(&shortest)?.map(|difference| (shortest, difference)))
+}
+
 /// The sums of a run.
 #[derive(Debug, Default)]
 pub struct Totals {
@@ -50,13 +66,8 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Does one plan to both servers and adds it up; the text of an unexplained difference is returned.
-    pub fn sequence(
-        &mut self,
-        addresses: [SocketAddr; 2],
-        plan: &Plan,
-        names: [&str; 2],
-    ) -> Result<Option<String>> {
+    /// Does one plan to both servers and adds it up; an unexplained difference is returned.
+    pub fn sequence(&mut self, addresses: [SocketAddr; 2], plan: &Plan) -> Result<Option<Box<Difference>>> {
         let records = both(addresses, plan)?;
         self.sequences += 1;
         self.records += records[0].records.len() as u64;
@@ -69,7 +80,7 @@ impl Totals {
             }
             Outcome::Different(difference) => {
                 self.different += 1;
-                Ok(Some(report(plan, &difference, names)))
+                Ok(Some(difference))
             }
         }
     }

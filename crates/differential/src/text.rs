@@ -157,6 +157,16 @@ fn quoted(bytes: Option<&[u8]>) -> String {
     }
 }
 
+/// Apache stores the users that an `auth` entry stands for in the order of a Java hash table. They are digests with
+/// the same permissions, one after the other; such runs are sorted, all else keeps its order.
+fn sort_digests(mut acl: Vec<String>) -> Vec<String> {
+    let kind = |entry: &str| entry.split_once(":\"digest\":").map(|(perms, _)| perms.to_owned());
+    for run in acl.chunk_by_mut(|a, b| kind(a).is_some() && kind(a) == kind(b)) {
+        run.sort();
+    }
+    acl
+}
+
 type Done = Result<(), DecodeError>;
 
 /// Turns one frame into text, front to back; what it did not understand stays in `rest`.
@@ -289,7 +299,7 @@ impl Text<'_, '_> {
             let perms = t.rest.i32()?;
             Ok(format!("{perms}:{}:{}", quoted(t.rest.buffer()?), quoted(t.rest.buffer()?)))
         })?;
-        self.put_vector("acl", list);
+        self.put_vector("acl", list.map(sort_digests));
         Ok(())
     }
 
@@ -379,6 +389,16 @@ mod tests {
         assert_ne!(reply(&["a", "b"]), reply(&["a", "c"]));
         assert_ne!(quoted(None), quoted(Some(b"")));
         assert_ne!(quoted(None), quoted(Some(b"null")));
+    }
+
+    #[test]
+    fn only_digests_in_a_row_have_no_order() {
+        let sorted = |list: &[&str]| sort_digests(list.iter().map(|e| (*e).to_owned()).collect());
+        let [a, b, other] = ["31:\"digest\":\"a\"", "31:\"digest\":\"b\"", "1:\"digest\":\"a\""];
+        let world = "31:\"world\":\"anyone\"";
+        assert_eq!(sorted(&[b, a, world]), sorted(&[a, b, world]));
+        assert_ne!(sorted(&[b, world, a]), sorted(&[a, world, b]));
+        assert_ne!(sorted(&[a, other]), sorted(&[other, a]));
     }
 
     #[test]
