@@ -4,14 +4,15 @@
 //! answer awaited, and after each step that may cause notifications every other connection sends a ping, whose
 //! answer comes behind all that was queued for it before.
 
-use crate::connection::{Connection, Incoming};
-use crate::coverage::{CLOSED, Coverage, SILENT};
+use crate::connection::{Connection, Incoming, PATIENCE};
+use crate::coverage::{CLOSED, Coverage, ROLLED_BACK, SILENT};
 use crate::describe::op_row;
 use crate::profile::Profile;
 use crate::step::{Client, Handshake, PasswordChoice, Request, SessionChoice, Step};
 use crate::text::{Symbols, hex};
 use std::io;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 use wire::multi::{MultiHeader, MultiOps};
 use wire::reply::{ConnectResponse, ReplyHeader};
 use wire::request::ConnectRequest;
@@ -111,6 +112,10 @@ pub fn run(address: SocketAddr, plan: &Plan) -> io::Result<Transcript> {
 /// The end of a connection, with the bytes before it that were no whole frame.
 fn closed(rest: &[u8]) -> String {
     if rest.is_empty() { "closed".to_owned() } else { format!("closed {}", hex(rest)) }
+}
+
+fn ping() -> Request {
+    Request::new(wire::ops::xid::PING, OpCode::Ping, Vec::new())
 }
 
 /// Whether a connection ends with this answer.
@@ -227,8 +232,10 @@ impl Conversation {
                 if !self.live.contains(&session) {
                     self.live.push(session);
                 }
-                if let Some(opening) = self.profile.opening().filter(|_| handshake.authenticate) {
-                    self.exchange(slot, 0, &[opening], false);
+                if let Some(opening) = self.profile.opening().filter(|_| handshake.authenticate)
+                    && self.exchange(slot, 0, &[opening], false)
+                {
+                    self.expect_end(slot);
                 }
             }
             (None, survivor) => self.slots[slot].connection = survivor,
@@ -273,6 +280,13 @@ impl Conversation {
         }
     }
 
+    /// After an answer behind which the server closes the connection.
+    fn expect_end(&mut self, slot: usize) {
+        if let Some(mut connection) = self.slots[slot].connection.take() {
+            self.record_end(slot, &mut connection);
+        }
+    }
+
     /// What happens on a connection that must be closed by the server now.
     fn record_end(&mut self, slot: usize, connection: &mut Connection) {
         match connection.receive() {
@@ -312,10 +326,8 @@ impl Conversation {
             return Ok(());
         }
         let closing = requests.iter().any(|r| r.op == OpCode::CloseSession.code());
-        let ended = self.exchange(slot, piece, requests, closing);
-        match self.slots[slot].connection.take() {
-            Some(mut connection) if ended => self.record_end(slot, &mut connection),
-            open => self.slots[slot].connection = open,
+        if self.exchange(slot, piece, requests, closing) {
+            self.expect_end(slot);
         }
         if requests.iter().any(Request::ends_connection) && self.slots[slot].connection.is_some() {
             self.ping(slot);
@@ -411,7 +423,12 @@ impl Conversation {
     fn account_multi(&mut self, slot: usize, request: &Request, mut r: Reader<'_>) {
         for op in MultiOps::new(Reader::new(&request.body)).map_while(Result::ok) {
             let Ok(header) = MultiHeader::decode(&mut r) else { return };
-            self.count(slot, &format!("multi/{}", op.op().name()), header.err);
+            let undone = header.op == OpCode::Error.code() && header.err == 0;
+            self.count(
+                slot,
+                &format!("multi/{}", op.op().name()),
+                if undone { ROLLED_BACK } else { header.err },
+            );
             let skipped = match OpCode::from_code(header.op) {
                 Some(OpCode::Create) => r.buffer().map(|_| ()),
                 Some(OpCode::Create2) => r.buffer().and_then(|_| wire::Stat::decode(&mut r)).map(|_| ()),
@@ -429,12 +446,19 @@ impl Conversation {
 
     pub(crate) fn ping(&mut self, slot: usize) {
         self.start_ping(slot);
-        self.collect(slot, OpCode::Ping.code(), false);
+        self.finish_ping(slot, false);
+    }
+
+    fn finish_ping(&mut self, slot: usize, unordered: bool) {
+        let ping = ping();
+        if self.collect(slot, ping.op, unordered).is_some_and(|payload| is_final(&ping, &payload)) {
+            self.expect_end(slot);
+        }
     }
 
     fn start_ping(&mut self, slot: usize) {
         let mut frame = Vec::new();
-        Request::new(wire::ops::xid::PING, OpCode::Ping, Vec::new()).encode(0, &mut frame);
+        ping().encode(0, &mut frame);
         if let Some(connection) = &mut self.slots[slot].connection {
             connection.send(&frame, 0);
         }
@@ -446,14 +470,14 @@ impl Conversation {
             (1..self.slots.len()).filter(|s| *s != slot && self.slots[*s].connection.is_some()).collect();
         others.iter().for_each(|s| self.start_ping(*s));
         for other in others {
-            self.collect(other, OpCode::Ping.code(), unordered);
+            self.finish_ping(other, unordered);
         }
     }
 
     fn fresh(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut connection = Connection::open(self.address)?;
         connection.send(bytes, 0);
-        let text = match connection.receive_rest(crate::connection::PATIENCE) {
+        let text = match connection.receive_rest(PATIENCE) {
             Incoming::Closed(all) => format!("closed after \"{}\"", all.escape_ascii()),
             Incoming::Frame(_) | Incoming::Silent => "still open".to_owned(),
         };
@@ -474,14 +498,30 @@ impl Conversation {
         Ok(())
     }
 
+    /// A server may close a silent connection a little before it ends the session. The end of the session shows in
+    /// the zxid, and there is nothing else to wait for.
     fn expire(&mut self, slot: usize) -> io::Result<()> {
+        let before = self.current_zxid();
         if let Some(mut connection) = self.slots[slot].connection.take() {
             self.record_end(slot, &mut connection);
+            let deadline = Instant::now() + PATIENCE;
+            while self.current_zxid() == before && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(20));
+            }
             let gone = self.slots[slot].session;
             self.live.retain(|s| Some(*s) != gone);
             self.slots[slot].closed = true;
             self.flush_others(slot, true);
         }
         Ok(())
+    }
+
+    /// Where the server stands, without a record.
+    fn current_zxid(&mut self) -> Option<i64> {
+        self.start_ping(CONTROL);
+        match self.slots[CONTROL].connection.as_mut()?.receive() {
+            Incoming::Frame(payload) => ReplyHeader::decode(&mut Reader::new(&payload)).ok().map(|h| h.zxid),
+            Incoming::Closed(_) | Incoming::Silent => None,
+        }
     }
 }

@@ -3,6 +3,7 @@ use anyhow::{Result, bail};
 use clap::Parser;
 use differential::compare::{Difference, report};
 use differential::conversation::{self, Plan};
+use differential::coverage::column_name;
 use differential::generate::plan;
 use differential::golden;
 use differential::profile::Profile;
@@ -38,6 +39,9 @@ struct Args {
     /// Stop after this many unexplained differences.
     #[arg(long, default_value_t = 5)]
     max_differences: u64,
+    /// Fail when a cell of the table stays empty that can be reached (takes some thousand sequences).
+    #[arg(long)]
+    full_coverage: bool,
     /// Do not shorten the sequences that differ.
     #[arg(long)]
     no_shrink: bool,
@@ -183,8 +187,8 @@ fn compare(args: &Args) -> Result<bool> {
             println!("{} sequences, seed {seed}, {:.0} s", totals.sequences, began.elapsed().as_secs_f64());
         }
     }
-    finish(args, &totals, began);
-    Ok(totals.different == 0)
+    let complete = finish(args, &totals, began);
+    Ok(totals.different == 0 && (complete || !args.full_coverage))
 }
 
 /// Reports a difference, shortened if possible, and returns servers that do not suffer from it.
@@ -202,16 +206,15 @@ fn show(args: &Args, pair: Pair, plan: &Plan, difference: &Difference) -> Result
     Ok(pair)
 }
 
-fn finish(args: &Args, totals: &Totals, began: Instant) {
+/// Prints the sums; whether every cell of the table that can be reached was reached.
+fn finish(args: &Args, totals: &Totals, began: Instant) -> bool {
     println!("\noperation x error code\n{}", totals.coverage.table(args.profile));
     let missing = totals.coverage.missing(args.profile);
-    for cell in &missing {
-        println!(
-            "not reached: {} {} ({})",
-            cell.row,
-            differential::coverage::column_name(cell.code),
-            cell.why
-        );
+    for (row, cell) in &missing {
+        println!("not reached (!): {row} {} ({})", column_name(cell.code), cell.why);
+    }
+    for (row, code) in totals.coverage.unlisted(args.profile) {
+        println!("reached, but not listed as possible: {row} {}", column_name(code));
     }
     println!("explained differences:\n{}", totals.explained());
     println!(
@@ -221,4 +224,5 @@ fn finish(args: &Args, totals: &Totals, began: Instant) {
         totals.different,
         began.elapsed().as_secs_f64()
     );
+    missing.is_empty()
 }

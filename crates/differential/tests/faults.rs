@@ -48,8 +48,8 @@ fn frame(payload: &[u8]) -> Vec<u8> {
 impl Server {
     /// Starts it and returns its address; it ends with the test.
     fn start(first_session: i64, zxid: i64, fault: Option<Fault>) -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
         let server = Arc::new(Server {
             first_session,
             zxid: AtomicI64::new(zxid),
@@ -80,7 +80,7 @@ impl Server {
         stream.write_all(&frame(&payload)).ok()?;
         loop {
             let request = read_frame(&mut stream)?;
-            let header = RequestHeader::decode(&mut wire::Reader::new(&request)).unwrap();
+            let header = RequestHeader::decode(&mut wire::Reader::new(&request)).expect("requests are whole");
             let answer = self.answer(header, &request[8..]);
             stream.write_all(&answer).ok()?;
             if header.op == OpCode::CloseSession.code() {
@@ -90,7 +90,7 @@ impl Server {
     }
 
     fn answer(&self, header: RequestHeader, body: &[u8]) -> Vec<u8> {
-        let op = OpCode::from_code(header.op).unwrap();
+        let op = OpCode::from_code(header.op).expect("the plan has known operations");
         let writes = matches!(op, OpCode::Create | OpCode::Delete | OpCode::CloseSession);
         let zxid = self.zxid.fetch_add(i64::from(writes), Ordering::SeqCst) + i64::from(writes);
         let mut out = Vec::new();
@@ -98,7 +98,9 @@ impl Server {
         let missing = op == OpCode::GetChildren2;
         ReplyHeader { xid: header.xid, zxid, err: if missing { -101 } else { 0 } }.encode(&mut payload);
         match op {
-            OpCode::Create => payload.put_buffer(wire::Reader::new(body).buffer().unwrap()),
+            OpCode::Create => {
+                payload.put_buffer(wire::Reader::new(body).buffer().expect("requests are whole"))
+            }
             OpCode::Exists => Stat { czxid: zxid, mzxid: zxid, ..Stat::default() }.encode(&mut payload),
             OpCode::GetAllChildrenNumber => payload.put_i32(3),
             OpCode::Sync => encode_event(&mut out, zxid, EventType::Created, "/x"),

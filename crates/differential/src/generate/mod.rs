@@ -48,6 +48,9 @@ pub fn plan(profile: Profile, seed: u64) -> Plan {
     let wanted = MIN_REQUESTS + g.rng.usize(..40);
     while g.requests < wanted {
         g.movement();
+        if profile == Profile::EnforceAuth && g.rng.u32(..20) == 0 {
+            g.stranger();
+        }
     }
     plan.steps = std::mem::take(&mut g.steps);
     if g.rng.u32(..8) == 0 {
@@ -123,6 +126,7 @@ impl Generator {
             957..=963 => self.garbage(),
             964..=983 => self.ephemerals(),
             984..=985 => self.expiry(),
+            986..=992 => self.stranger(),
             _ => self.short_timeout(),
         }
     }
@@ -171,6 +175,9 @@ impl Generator {
         }
         let request = Request::new(self.next_xid(), op, body);
         self.send(watcher, vec![request]);
+        if chance(&mut self.rng, 20) {
+            self.about_watch(watcher, &path);
+        }
         let mut body = Vec::new();
         let op = [OpCode::SetData, OpCode::Delete, OpCode::Create, OpCode::Create][self.rng.usize(..4)];
         let below = format!("{path}/w{}", self.rng.u32(..3));
@@ -191,6 +198,25 @@ impl Generator {
         }
         let request = Request::new(self.next_xid(), op, body);
         self.send(writer, vec![request]);
+    }
+
+    /// Asks for a watch that may be there, or takes it away.
+    fn about_watch(&mut self, client: Client, path: &str) {
+        let op = [OpCode::CheckWatches, OpCode::RemoveWatches][self.rng.usize(..2)];
+        let mut body = Vec::new();
+        body.put_ustring(path);
+        body.put_i32(self.rng.i32(1..6));
+        let request = Request::new(self.next_xid(), op, body);
+        self.send(client, vec![request]);
+    }
+
+    /// A request of any kind on a connection that has not authenticated itself.
+    fn stranger(&mut self) {
+        let (client, xid) = (self.client(), self.next_xid());
+        self.steps
+            .push(Step::Open { client, handshake: Handshake { authenticate: false, ..Handshake::NEW } });
+        let request = requests::of_any_kind(&mut self.rng, &mut self.paths, xid);
+        self.send(client, vec![request]);
     }
 
     fn reattach(&mut self) {
@@ -376,10 +402,11 @@ impl Generator {
     fn last_steps(&mut self) {
         let client = self.client();
         let op = if self.rng.u32(..3) == 0 { OpCode::CreateSession } else { OpCode::DeleteContainer };
-        let request = {
-            let xid = self.next_xid();
-            requests::of(&mut self.rng, &mut self.paths, op, xid)
-        };
+        let xid = self.next_xid();
+        let mut request = requests::of(&mut self.rng, &mut self.paths, op, xid);
+        if self.rng.u32(..6) == 0 {
+            request.body.pop();
+        }
         self.send(client, vec![request]);
     }
 }

@@ -26,7 +26,7 @@ const WEIGHTS: [(OpCode, u32); 27] = [
     (OpCode::Ping, 6),
     (OpCode::Multi, 110),
     (OpCode::MultiRead, 25),
-    (OpCode::Reconfig, 6),
+    (OpCode::Reconfig, 14),
     (OpCode::CheckWatches, 18),
     (OpCode::RemoveWatches, 22),
     (OpCode::SetWatches, 14),
@@ -81,14 +81,12 @@ pub fn ordinary(rng: &mut Rng, paths: &mut Paths, xid: i32) -> Request {
     }
 }
 
-/// Breaks the encoding of a body. Never of createTTL: a flag or a TTL that is off by chance can stop Apache.
-fn damage(rng: &mut Rng, request: &mut Request) {
-    if request.op == OpCode::CreateTtl.code() {
-        return;
-    }
+/// Breaks the encoding of a body. Of createTTL only its end: a flag or a TTL that is off by chance can stop Apache.
+pub fn damage(rng: &mut Rng, request: &mut Request) {
     request.zxid = None;
     let length = request.body.len();
-    match rng.u32(..6) {
+    let kinds = if request.op == OpCode::CreateTtl.code() { 3 } else { 6 };
+    match rng.u32(..kinds) {
         0..=2 => request.body.truncate(rng.usize(..=length)),
         3 => request.body.extend_from_slice(&[7; 9][..rng.usize(1..9)]),
         _ if length >= 4 => {
@@ -105,6 +103,17 @@ fn damage(rng: &mut Rng, request: &mut Request) {
 /// Where the second field begins, when the first one is a string.
 fn first_field_end(body: &[u8]) -> usize {
     wire::Reader::new(body).buffer().ok().flatten().map_or(0, |b| 4 + b.len())
+}
+
+/// A request of any kind, all equally likely.
+pub fn of_any_kind(rng: &mut Rng, paths: &mut Paths, xid: i32) -> Request {
+    let op = WEIGHTS[rng.usize(..WEIGHTS.len())].0;
+    let op = if rng.u32(..28) == 0 { OpCode::CloseSession } else { op };
+    let mut request = of(rng, paths, op, xid);
+    if rng.u32(..28) == 0 {
+        request.op = 99;
+    }
+    request
 }
 
 /// A well-formed request of one kind; its values may be wrong.
@@ -245,6 +254,7 @@ fn multi(rng: &mut Rng, paths: &mut Paths, body: &mut Vec<u8>) {
     for _ in 0..rng.usize(..6) {
         let op = if reads { GetData } else { WRITES[rng.usize(..WRITES.len())] };
         let sub = match (op, chance(rng, 82)) {
+            (Create | Create2 | CreateContainer | CreateTtl, _) if rng.u32(..25) == 0 => misnamed(paths, op),
             (Create | Create2 | CreateContainer, true) => well_meant_create(rng, paths, op),
             (Delete | Check | SetData, true) => well_meant_write(rng, paths, op),
             _ => of(rng, paths, op, 0),
@@ -278,6 +288,19 @@ fn well_meant_create(rng: &mut Rng, paths: &mut Paths, op: OpCode) -> Request {
     let flags = [0, 0, 1, 2, 3][rng.usize(..5)];
     body.put_i32(flags);
     paths.made(&path, flags > 1);
+    Request::new(0, op, body)
+}
+
+/// A create that fails because of its path alone.
+fn misnamed(paths: &Paths, op: OpCode) -> Request {
+    let mut body = Vec::new();
+    body.put_ustring(&format!("{}/../a", paths.root()));
+    body.put_buffer(None);
+    body.extend_from_slice(wire::data::OPEN_ACL);
+    body.put_i32(0);
+    if op == OpCode::CreateTtl {
+        body.put_i64(7);
+    }
     Request::new(0, op, body)
 }
 

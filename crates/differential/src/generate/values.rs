@@ -241,7 +241,7 @@ pub fn acl(rng: &mut Rng, odd: u32) -> Vec<u8> {
     if chance(rng, odd) {
         return odd_acl(rng);
     }
-    if chance(rng, 65) {
+    if chance(rng, 55) {
         return wire::data::OPEN_ACL.to_vec();
     }
     let mut body = Vec::new();

@@ -19,7 +19,7 @@ const FIRST_SEED: u64 = 900_001;
 
 /// All scripts; [`name`] gives their names.
 pub fn all() -> Vec<Plan> {
-    let makers: [fn(&mut Script); 15] = [
+    let makers: [Maker; 15] = [
         sessions::handshakes,
         sessions::lifetimes,
         tree::creates,
@@ -37,7 +37,7 @@ pub fn all() -> Vec<Plan> {
         requests::malformed,
     ];
     let full = makers.iter().map(|make| (Profile::Full, *make));
-    let others: [(Profile, fn(&mut Script)); 4] = [
+    let others: [(Profile, Maker); 4] = [
         (Profile::Plain, requests::plain),
         (Profile::SkipAcl, access::permissions),
         (Profile::EnforceAuth, access::enforced),
@@ -72,6 +72,8 @@ pub const NAMES: [&str; 19] = [
     "pipelines",
 ];
 
+type Maker = fn(&mut Script);
+
 /// Builds a plan. Paths that begin with `~` are below the script's root.
 pub struct Script {
     root: String,
@@ -89,7 +91,7 @@ fn acl(entries: &[(i32, &str, &str)]) -> Vec<u8> {
 }
 
 impl Script {
-    fn make(profile: Profile, seed: u64, make: fn(&mut Script)) -> Plan {
+    fn make(profile: Profile, seed: u64, make: Maker) -> Plan {
         let mut plan = Plan { profile, seed, clients: 3, steps: Vec::new(), last: Vec::new() };
         let mut script = Script { root: plan.root(), xid: 0, steps: Vec::new(), last: Vec::new() };
         make(&mut script);

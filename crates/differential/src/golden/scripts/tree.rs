@@ -298,7 +298,26 @@ pub fn multis(s: &mut Script) {
         s.multi(0, &[op]);
     }
     s.read(0, OpCode::GetData, "~/a", false);
+    multi_creates(s);
     malformed_multis(s, &good);
+}
+
+/// Inside a multi, flags and operation numbers of creates are read in another way than outside.
+fn multi_creates(s: &mut Script) {
+    for op in CREATES {
+        for flags in 0..=7 {
+            for ttl in [-1i64, 0, 5] {
+                let mut body =
+                    s.create_body(&format!("~/m{}-{flags}-{ttl}", op.code()), None, OPEN_ACL, flags);
+                if op == OpCode::CreateTtl {
+                    body.put_i64(ttl);
+                } else if ttl != 0 {
+                    continue;
+                }
+                s.multi(0, &[(op, body)]);
+            }
+        }
+    }
 }
 
 fn malformed_multis(s: &mut Script, good: &(OpCode, Vec<u8>)) {
