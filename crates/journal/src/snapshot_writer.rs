@@ -53,7 +53,8 @@ impl<F: StorageFile> SnapshotWriter<F> {
             out: Encoder::new(options.compression, FileWriter(file))?,
             adler: simd_adler32::Adler32::new(),
             zxid: header.zxid,
-            digest: options.digest.then_some(header.digest),
+            // Before the first transaction Java has no digest, and says so with a zero.
+            digest: options.digest.then_some(if header.zxid == 0 { 0 } else { header.digest }),
             options,
         };
         let mut bytes = Vec::new();
