@@ -96,13 +96,13 @@ pub fn recover<S: Storage>(storage: &S, options: &RecoverOptions) -> Result<Reco
         Some(start) => start,
         None if logs.iter().all(|l| l.bytes == 0) => {
             report.fresh = logs.is_empty();
-            Replay::new(Tree::new(options.rules), None)
+            Replay::from_nothing(options.rules)
         }
         None if options.trust_empty => {
             report
                 .warnings
                 .push("no snapshot: replaying the logs from nothing, as snapshot.trust.empty says".into());
-            Replay::new(Tree::new(options.rules), None)
+            Replay::from_nothing(options.rules)
         }
         None => return Err(RecoverError::LogsWithoutSnapshot { dir: storage.describe(Dir::Log) }),
     };
@@ -175,8 +175,16 @@ fn newest_snapshot<S: Storage>(
         match read_snapshot(storage, &file.name, file.zxid, options.rules, options.limits) {
             Ok((tree, tail)) => {
                 report.snapshot = Some(file.name.clone());
-                let digest = tail.digest.filter(|(zxid, _)| *zxid >= file.zxid);
-                let mut replay = Replay::new(tree, digest.map(|(zxid, d)| (zxid, d.tree_digest)));
+                let exact_from = tail.digest.map(|(zxid, digest)| {
+                    // Zero is Java's "no transaction since the start", an older zxid its "none since the election":
+                    // in both cases nothing changed while the file was written.
+                    if zxid == 0 || zxid < file.zxid {
+                        (file.zxid, tree.digest())
+                    } else {
+                        (zxid, digest.tree_digest)
+                    }
+                });
+                let mut replay = Replay::new(tree, exact_from);
                 replay.compare_at_snapshot(report);
                 return Ok(Some(replay));
             }
@@ -210,6 +218,12 @@ struct Replay {
 impl Replay {
     fn new(tree: Tree, exact_from: Option<(i64, u64)>) -> Replay {
         Replay { tree, exact_from, mismatch_reported: false, previous: None }
+    }
+
+    fn from_nothing(rules: Rules) -> Replay {
+        let tree = Tree::new(rules);
+        let exact_from = Some((0, tree.digest()));
+        Replay::new(tree, exact_from)
     }
 
     fn compare_at_snapshot(&mut self, report: &mut Report) {

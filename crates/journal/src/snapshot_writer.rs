@@ -53,7 +53,8 @@ impl<F: StorageFile> SnapshotWriter<F> {
             out: Encoder::new(options.compression, FileWriter(file))?,
             adler: simd_adler32::Adler32::new(),
             zxid: header.zxid,
-            digest: options.digest.then_some(header.digest),
+            // Before the first transaction Java has no digest, and says so with a zero.
+            digest: options.digest.then_some(if header.zxid == 0 { 0 } else { header.digest }),
             options,
         };
         let mut bytes = Vec::new();
@@ -84,6 +85,12 @@ impl<F: StorageFile> SnapshotWriter<F> {
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.adler.write(bytes);
         self.out.write_all(bytes)
+    }
+
+    /// Makes what is written so far durable, so that the end does not have to do it all at once.
+    pub fn sync_piece(&mut self) -> io::Result<()> {
+        self.out.flush()?;
+        self.out.get_mut().0.sync_data()
     }
 
     /// Each checksum covers everything before it, earlier checksums included.

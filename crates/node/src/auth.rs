@@ -14,16 +14,30 @@ pub type AuthIds = Arc<Vec<Id>>;
 /// `zookeeper.DigestAuthenticationProvider.digestAlg`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DigestAlgorithm {
+    Md5,
     #[default]
     Sha1,
+    Sha224,
     Sha256,
+    Sha384,
     Sha512,
+    Sha3_224,
+    Sha3_256,
+    Sha3_384,
+    Sha3_512,
 }
 
 impl DigestAlgorithm {
     fn base64(self, bytes: &[u8]) -> String {
         let engine = base64::engine::general_purpose::STANDARD;
         match self {
+            DigestAlgorithm::Md5 => engine.encode(md5::Md5::digest(bytes)),
+            DigestAlgorithm::Sha224 => engine.encode(sha2::Sha224::digest(bytes)),
+            DigestAlgorithm::Sha3_224 => engine.encode(sha3::Sha3_224::digest(bytes)),
+            DigestAlgorithm::Sha3_256 => engine.encode(sha3::Sha3_256::digest(bytes)),
+            DigestAlgorithm::Sha3_384 => engine.encode(sha3::Sha3_384::digest(bytes)),
+            DigestAlgorithm::Sha3_512 => engine.encode(sha3::Sha3_512::digest(bytes)),
+            DigestAlgorithm::Sha384 => engine.encode(sha2::Sha384::digest(bytes)),
             DigestAlgorithm::Sha1 => engine.encode(sha1::Sha1::digest(bytes)),
             DigestAlgorithm::Sha256 => engine.encode(sha2::Sha256::digest(bytes)),
             DigestAlgorithm::Sha512 => engine.encode(sha2::Sha512::digest(bytes)),

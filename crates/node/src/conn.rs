@@ -89,6 +89,8 @@ pub struct Conn {
     writes_in_flight: u32,
     large_bytes: i64,
     blocked_since_ms: Option<i64>,
+    /// The last turn ended because too much was outgoing.
+    held_back: bool,
     stats: Arc<ConnStats>,
 }
 
@@ -136,6 +138,7 @@ impl Conn {
             writes_in_flight: 0,
             large_bytes: 0,
             blocked_since_ms: None,
+            held_back: false,
             stats: Arc::new(ConnStats::default()),
         }
     }
@@ -155,6 +158,15 @@ impl Conn {
     /// Bytes to send.
     pub fn outgoing(&mut self) -> &mut Vec<u8> {
         &mut self.out
+    }
+
+    pub fn has_outgoing(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// Whether inbound bytes wait for nothing but room in the outgoing ones.
+    pub fn has_kept_requests(&self) -> bool {
+        self.has_backlog() && self.held_back
     }
 
     /// Whether its socket should be read: there is room for what comes.
@@ -212,7 +224,8 @@ impl Conn {
                 }
                 Phase::Open => {}
             }
-            if self.out.len() >= OUTBOUND_PAUSE_BYTES {
+            self.held_back = self.out.len() >= OUTBOUND_PAUSE_BYTES;
+            if self.held_back {
                 return (Progress::Waiting, used);
             }
             let (payload, taken) = match frame::split(&bytes[used..], cx.settings.max_buffer) {
@@ -477,14 +490,38 @@ impl Conn {
     }
 
     /// The socket is gone: gives back what was counted and tells the node.
-    pub fn on_gone(&mut self, cx: &mut ConnContext<'_>) {
-        cx.watches.remove_connection(&self.watcher);
-        cx.inflight.add_requests(-i64::from(self.writes_in_flight));
-        cx.inflight.add_large_bytes(-self.large_bytes);
+    pub fn on_gone(
+        &mut self,
+        watches: &Watches,
+        inflight: &Inflight,
+        now_ms: i64,
+        submission: &mut Submission,
+    ) {
+        watches.remove_connection(&self.watcher);
+        inflight.add_requests(-i64::from(self.writes_in_flight));
+        inflight.add_large_bytes(-self.large_bytes);
         (self.writes_in_flight, self.large_bytes) = (0, 0);
         self.phase = Phase::Closing;
-        if self.session.is_some() {
-            self.submit(cx, SubmissionKind::Gone, &[]);
+        if let Some(session) = &self.session {
+            let at = submission.bytes.len();
+            submission.requests.push(Submitted {
+                conn: self.id,
+                session_id: session.id,
+                kind: SubmissionKind::Gone,
+                start: at,
+                end: at,
+                ids: self.ids.clone(),
+                received_ms: now_ms,
+            });
         }
+    }
+
+    /// Whether a request waits for others than this connection's own: nothing will say when it can go on.
+    pub fn is_stalled(&self) -> bool {
+        self.blocked_since_ms.is_some() && self.writes_in_flight == 0 && self.phase == Phase::Open
+    }
+
+    pub fn writes_in_flight(&self) -> u32 {
+        self.writes_in_flight
     }
 }

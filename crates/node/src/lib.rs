@@ -30,5 +30,5 @@ pub use outbound::{ConnId, Outbound};
 pub use password::session_password;
 pub use session::Session;
 pub use settings::{AuthSettings, Settings, ThrottleSettings};
-pub use throttle::Inflight;
+pub use throttle::{ConnectThrottleSettings, Inflight};
 pub use watch::{WatchSummary, Watcher, Watches};

@@ -39,7 +39,7 @@ pub struct ConnectThrottleSettings {
     pub drop_increase: f64,
     pub drop_decrease: f64,
     pub decrease_ratio: f64,
-    pub weighted: bool,
+    /// Tokens that a new session costs; `tokens` and `fill_count` are in the same unit.
     pub weight_new: i64,
     pub weight_renew: i64,
 }
@@ -54,9 +54,8 @@ impl Default for ConnectThrottleSettings {
             drop_increase: 0.02,
             drop_decrease: 0.002,
             decrease_ratio: 0.0,
-            weighted: false,
-            weight_new: 3,
-            weight_renew: 2,
+            weight_new: 1,
+            weight_renew: 1,
         }
     }
 }
@@ -75,7 +74,7 @@ pub struct ConnectThrottle {
 
 impl ConnectThrottle {
     pub fn new(settings: ConnectThrottleSettings, now_ms: i64, seed: u64) -> Self {
-        let max_tokens = settings.tokens * if settings.weighted { settings.weight_new } else { 1 };
+        let max_tokens = settings.tokens;
         ConnectThrottle {
             settings,
             max_tokens,
@@ -99,11 +98,7 @@ impl ConnectThrottle {
         if s.tokens <= 0 {
             return true;
         }
-        let weight = match (s.weighted, renewed) {
-            (false, _) => 1,
-            (true, true) => s.weight_renew,
-            (true, false) => s.weight_new,
-        };
+        let weight = if renewed { s.weight_renew } else { s.weight_new };
         self.refill(now_ms);
         self.adjust(now_ms);
         if self.drop_chance > 0.0 && self.next_unit() < self.drop_chance {
@@ -120,8 +115,7 @@ impl ConnectThrottle {
         let s = self.settings;
         let elapsed = now_ms - self.last_fill_ms;
         if elapsed > s.fill_time_ms && s.fill_time_ms > 0 {
-            let count = s.fill_count * if s.weighted { s.weight_new } else { 1 };
-            let refill = elapsed.saturating_mul(count) / s.fill_time_ms;
+            let refill = elapsed.saturating_mul(s.fill_count) / s.fill_time_ms;
             self.tokens = self.tokens.saturating_add(refill).min(self.max_tokens);
             self.last_fill_ms = now_ms;
         }
@@ -165,7 +159,7 @@ mod tests {
 
     #[test]
     fn weights_make_new_sessions_dearer() {
-        let s = ConnectThrottleSettings { tokens: 2, weighted: true, ..Default::default() };
+        let s = ConnectThrottleSettings { tokens: 6, weight_new: 3, weight_renew: 2, ..Default::default() };
         let mut t = ConnectThrottle::new(s, 0, 7);
         assert!(t.admit(0, false) && t.admit(0, true));
         assert!(!t.admit(0, true), "one token of six is left");
