@@ -1,7 +1,7 @@
 //! Numbers, addresses and dates as Java prints them.
 
-use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
+use time::OffsetDateTime;
 
 /// As `Double.toString`: always with a point, and with an exponent from ten million on and below a thousandth.
 pub(crate) fn double(value: f64) -> String {
@@ -36,34 +36,13 @@ pub(crate) fn address(address: SocketAddr) -> String {
 
 /// As `Date.toString` of a machine that keeps UTC: `Fri Nov 20 08:30:33 UTC 2026`.
 pub(crate) fn date(ms_since_1970: i64) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let seconds = ms_since_1970.div_euclid(1000);
-    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let (year, month, day) = civil(days);
-    let weekday = DAYS[days.rem_euclid(7) as usize];
-    let mut out = format!("{weekday} {} {day:02} ", MONTHS[month]);
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    // Writing to a String cannot fail.
-    let _ = write!(out, "{hour:02}:{minute:02}:{:02} UTC {year}", second % 60);
-    out
-}
-
-/// Year, month from 0 and day from 1 of a day counted from 1970-01-01.
-///
-/// Counted from a first of March, so that the leap day is a year's last; 146,097 days are 400 years.
-fn civil(days: i64) -> (i64, usize, i64) {
-    let from_march = days + 719_468;
-    let (era, day_of_era) = (from_march.div_euclid(146_097), from_march.rem_euclid(146_097));
-    let leap_days = day_of_era / 1460 - day_of_era / 36_524 + day_of_era / 146_096;
-    let year_of_era = (day_of_era - leap_days) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = (month_from_march + 2) % 12;
-    let year = era * 400 + year_of_era + i64::from(month < 2);
-    (year, month as usize, day)
+    let Ok(at) = OffsetDateTime::from_unix_timestamp(ms_since_1970.div_euclid(1000)) else {
+        return format!("{ms_since_1970} ms after 1970");
+    };
+    let (weekday, month) = (at.weekday().to_string(), at.month().to_string());
+    let (hour, minute, second) = at.time().as_hms();
+    let (day, year) = (at.day(), at.year());
+    format!("{} {} {day:02} {hour:02}:{minute:02}:{second:02} UTC {year}", &weekday[..3], &month[..3])
 }
 
 #[cfg(test)]
