@@ -3,7 +3,7 @@
 use crate::profile::Profile;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -83,6 +83,8 @@ fn command(kind: Kind) -> Result<Command> {
 impl Server {
     /// Starts a server on an empty folder and waits until it serves.
     pub fn start(kind: Kind, profile: Profile, port: u16) -> Result<Server> {
+        TcpListener::bind(("127.0.0.1", port))
+            .with_context(|| format!("port {port} is in use; choose others with --port"))?;
         let dir = work_dir().join(format!("{}-{port}", kind.name()));
         if dir.exists() {
             fs::remove_dir_all(&dir).with_context(|| format!("cannot empty {}", dir.display()))?;
