@@ -1,6 +1,6 @@
 //! Server processes for a run: Apache ZooKeeper from Maven Central, or Rookeeper from `ROOKEEPER_BIN`.
 
-use crate::profile::Profile;
+use crate::profile::{NO_REAPING, Profile};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
@@ -66,7 +66,7 @@ fn command(kind: Kind) -> Result<Command> {
     Ok(match kind {
         Kind::Apache => {
             let mut java = Command::new("java");
-            java.args(["-Xmx1g", "-XX:+UseSerialGC", "-cp"]).arg(apache_class_path()?);
+            java.args(["-Xmx1g", "-XX:+UseSerialGC", NO_REAPING, "-cp"]).arg(apache_class_path()?);
             java.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain");
             java
         }
@@ -74,7 +74,7 @@ fn command(kind: Kind) -> Result<Command> {
             let binary = std::env::var_os("ROOKEEPER_BIN")
                 .context("set ROOKEEPER_BIN to the path of the rookeeper binary that is to be tested")?;
             let mut command = Command::new(binary);
-            command.arg("server");
+            command.arg("server").env("SERVER_JVMFLAGS", NO_REAPING);
             command
         }
     })
