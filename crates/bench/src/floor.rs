@@ -3,7 +3,7 @@
 //!
 //! What a real server reaches of this is what its locks, trees and queues leave of what the system allows.
 
-use crate::frames::FrameStream;
+use crate::frames::{FrameStream, Happened};
 use anyhow::{Context, Result, bail};
 use client::wire::data::Stat;
 use client::wire::jute::Put;
@@ -70,10 +70,7 @@ impl Floor {
             let slot = &mut self.connections[event.token().0];
             let Some(connection) = slot else { continue };
             // A connection that ends or misbehaves is dropped; the floor goes on.
-            if connection
-                .serve(event.is_readable() || event.is_error(), &self.reply, &mut self.next_session)
-                .is_err()
-            {
+            if connection.serve(Happened::on(event), &self.reply, &mut self.next_session).is_err() {
                 *slot = None;
             }
         }
@@ -102,10 +99,10 @@ impl Floor {
 }
 
 impl Connection {
-    fn serve(&mut self, readable: bool, reply: &[u8], next_session: &mut i64) -> Result<()> {
+    fn serve(&mut self, happened: Happened, reply: &[u8], next_session: &mut i64) -> Result<()> {
         let Connection { frames, greeted } = self;
         let mut closing = false;
-        let mut more = readable;
+        let mut more = happened.readable;
         while more {
             more = frames.fill()?;
             frames.drain(|payload, out| {
@@ -123,8 +120,8 @@ impl Connection {
             })?;
         }
         frames.flush()?;
-        if closing {
-            bail!("the session ended");
+        if closing || happened.ended {
+            bail!("the session or the connection has ended");
         }
         Ok(())
     }
