@@ -10,14 +10,13 @@ mod servers;
 mod table;
 
 use anyhow::{Context, Result};
-use clap::{Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 use rows::{Plan, Results, Row};
 use servers::{Kind, Places};
 use std::path::PathBuf;
 
-#[derive(Debug, Parser)]
-#[command(name = "cargo xtask compare", about = "Compare speed and memory with Apache ZooKeeper 3.9.5")]
-struct Options {
+#[derive(Debug, Args)]
+pub struct Options {
     /// Only these rows (repeatable)
     #[arg(long, value_enum)]
     only: Vec<Row>,
@@ -38,27 +37,8 @@ struct Options {
     port: u16,
 }
 
-/// The command; returns the exit code.
-pub fn run(args: &[String]) -> i32 {
-    let name = "cargo xtask compare".to_owned();
-    let options = match Options::try_parse_from(std::iter::once(&name).chain(args)) {
-        Ok(options) => options,
-        Err(error) => {
-            // Nothing is left to be done when the error cannot be shown.
-            let _ = error.print();
-            return error.exit_code();
-        }
-    };
-    match compare(&options) {
-        Ok(()) => 0,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            1
-        }
-    }
-}
-
-fn compare(options: &Options) -> Result<()> {
+/// The command.
+pub fn run(options: &Options) -> Result<()> {
     let places = Places::find()?;
     let rows = if options.only.is_empty() { Row::value_variants().to_vec() } else { options.only.clone() };
     let plan = Plan { rows, quick: options.quick, port: options.port };
@@ -67,10 +47,8 @@ fn compare(options: &Options) -> Result<()> {
     let mut results = [Results::new(), Results::new(), Results::new()];
     for ((kind, side), results) in kinds.into_iter().zip(["A", "B", "floor"]).zip(&mut results) {
         let Some(kind) = kind else { continue };
-        match kind {
-            Kind::Apache => places.fetch_apache()?,
-            Kind::Rookeeper => places.build("rookeeper")?,
-            Kind::Floor => {}
+        if kind == Kind::Rookeeper {
+            places.build("rookeeper")?;
         }
         *results = rows::run(&places, kind, &format!("{side} ({})", kind.name()), &plan)?;
     }

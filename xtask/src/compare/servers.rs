@@ -2,14 +2,13 @@
 
 use anyhow::{Context, Result, bail};
 use client::{ConnectOptions, Session};
+use interop::apache;
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The release that Rookeeper is measured against.
-const APACHE: &str = "3.9.5";
 /// 1 M creates take 4 to 5 GB.
 const HEAP: &str = "-Xmx8g";
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -67,37 +66,11 @@ impl Places {
         check(&mut cargo)
     }
 
-    /// Fetches Apache's jar files once.
-    pub fn fetch_apache(&self) -> Result<()> {
-        let dir = self.apache();
-        if dir.join("lib").is_dir() {
-            return Ok(());
-        }
-        eprintln!("fetching Apache ZooKeeper {APACHE} from Maven Central");
-        let fresh = self.work().join("apache.new");
-        remove(&fresh)?;
-        std::fs::create_dir_all(&fresh)?;
-        std::fs::write(fresh.join("pom.xml"), POM.replace("VERSION", APACHE))?;
-        let mut maven = Command::new("mvn");
-        maven.args(["--quiet", "--batch-mode", "--file"]).arg(fresh.join("pom.xml"));
-        maven.arg("org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies");
-        maven.args(["-DincludeScope=runtime", "-DoutputDirectory=lib"]);
-        check(&mut maven)
-            .context("Maven (Debian: maven, openjdk-17-jdk-headless) fetches Apache's server")?;
-        remove(&dir)?;
-        std::fs::rename(&fresh, &dir)?;
-        Ok(())
-    }
-
-    fn apache(&self) -> PathBuf {
-        self.work().join(format!("apache-{APACHE}"))
-    }
-
-    fn command(&self, kind: Kind, port: u16, config: &Path) -> Command {
-        match kind {
+    fn command(&self, kind: Kind, port: u16, config: &Path) -> Result<Command> {
+        Ok(match kind {
             Kind::Apache => {
                 let mut java = Command::new("java");
-                java.arg(HEAP).arg("-cp").arg(self.apache().join("lib").join("*"));
+                java.arg(HEAP).arg("-cp").arg(apache::class_path(apache::REFERENCE)?);
                 java.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain").arg(config);
                 java
             }
@@ -111,21 +84,9 @@ impl Places {
                 command.args(["floor", "--port", &port.to_string()]);
                 command
             }
-        }
+        })
     }
 }
-
-/// The server, and what it calls upon without bringing it along.
-const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>compare</groupId><artifactId>apache-zookeeper</artifactId><version>1</version>
-  <dependencies>
-    <dependency><groupId>org.apache.zookeeper</groupId><artifactId>zookeeper</artifactId><version>VERSION</version></dependency>
-    <dependency><groupId>io.dropwizard.metrics</groupId><artifactId>metrics-core</artifactId><version>4.1.12.1</version></dependency>
-    <dependency><groupId>org.xerial.snappy</groupId><artifactId>snappy-java</artifactId><version>1.1.10.5</version></dependency>
-  </dependencies>
-</project>
-"#;
 
 /// Runs a command to its end; what it prints goes to standard error.
 fn check(command: &mut Command) -> Result<()> {
@@ -172,7 +133,7 @@ impl Server {
         if std::net::TcpStream::connect(address).is_ok() {
             bail!("something listens on {address} already: stop it, or give another --port");
         }
-        let mut command = places.command(kind, port, &config);
+        let mut command = places.command(kind, port, &config)?;
         command.current_dir(dir).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let start = Instant::now();
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
