@@ -9,7 +9,7 @@ mod rows;
 mod servers;
 mod table;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use rows::{Plan, Results, Row};
 use servers::{Kind, Places};
@@ -62,6 +62,11 @@ pub fn run(options: &Options) -> Result<()> {
         std::fs::write(out, &text).with_context(|| format!("cannot write {}", out.display()))?;
     }
     eprintln!("every round: {}", raw.display());
+    let failed =
+        results.iter().flat_map(Results::values).filter(|report| report.get("failed").is_some()).count();
+    if failed > 0 {
+        bail!("{failed} rows failed");
+    }
     Ok(())
 }
 

@@ -63,7 +63,7 @@ impl Row {
                 pick(50, 20)
             ),
             Row::Storm => format!("storm --sessions {}", pick(10_000, 2_000)),
-            Row::Snapshot => format!("snapshot --snapshots {} --limit 240", pick(5, 2)),
+            Row::Snapshot => format!("snapshot --snapshots {} --limit {}", pick(5, 2), pick(240, 60)),
         };
         text.split_ascii_whitespace().map(str::to_owned).collect()
     }
@@ -87,20 +87,22 @@ pub fn run(places: &Places, kind: Kind, side: &str, plan: &Plan) -> Result<Resul
         Bench { places, kind, side, plan, dir: places.work().join("run"), results: Results::new() };
     let steady = [Row::Reads, Row::ReadsOne, Row::ReadsOneFree, Row::Writes, Row::WritesOne, Row::Mixed];
     let steady: Vec<Row> = steady.into_iter().filter(|row| wanted(*row)).collect();
-    bench.group(&steady)?;
+    bench.group(&steady);
     for row in [Row::Watch, Row::Storm] {
         if wanted(row) {
-            bench.group(&[row])?;
+            bench.group(&[row]);
         }
     }
     if wanted(Row::Creates) || wanted(Row::Restart) || wanted(Row::Snapshot) {
-        bench.group(&[Row::Creates])?;
+        bench.group(&[Row::Creates]);
     }
     if wanted(Row::Restart) {
-        bench.restart()?;
+        let done = bench.restart();
+        bench.note(Row::Restart, done);
     }
     if wanted(Row::Snapshot) {
-        bench.snapshot()?;
+        let done = bench.snapshot();
+        bench.note(Row::Snapshot, done);
     }
     remove(&bench.dir)?;
     Ok(bench.results)
@@ -116,17 +118,37 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Runs rows one after the other on a fresh server with an empty folder.
-    fn group(&mut self, rows: &[Row]) -> Result<()> {
-        if rows.is_empty() {
-            return Ok(());
+    /// Runs rows one after the other on a fresh server with an empty folder; after a failure, on another one.
+    fn group(&mut self, rows: &[Row]) {
+        let mut server = None;
+        for row in rows {
+            let done = self.one_of_group(&mut server, *row);
+            if done.is_err() {
+                server = None;
+            }
+            self.note(*row, done);
+        }
+        if let (Some(server), Some(row)) = (server, rows.last()) {
+            let stopped = server.stop();
+            self.note(*row, stopped);
+        }
+    }
+
+    fn one_of_group(&mut self, server: &mut Option<Server>, row: Row) -> Result<()> {
+        if let Some(warm) = server {
+            return self.load(warm, row, false);
         }
         remove(&self.dir)?;
-        let server = self.start(&[])?;
-        for (number, row) in rows.iter().enumerate() {
-            self.load(&server, *row, number == 0)?;
+        let cold = server.insert(self.start(&[])?);
+        self.load(cold, row, true)
+    }
+
+    /// A row that fails is reported as such and does not take the others with it.
+    fn note(&mut self, row: Row, done: Result<()>) {
+        if let Err(error) = done {
+            eprintln!("{}: {row:?} FAILED: {error:#}", self.side);
+            self.results.insert(row, json!({ "failed": format!("{error:#}") }));
         }
-        server.stop()
     }
 
     fn start(&self, more: &[&str]) -> Result<Server> {

@@ -90,6 +90,10 @@ impl Metric {
         results.get(&self.row)?.pointer(self.pointer).and_then(Value::as_f64).map(|value| value * self.scale)
     }
 
+    fn failed(&self, results: &Results) -> bool {
+        results.get(&self.row).is_some_and(|report| report.get("failed").is_some())
+    }
+
     fn shown(&self, value: Option<f64>) -> String {
         let Some(value) = value else { return "–".to_owned() };
         match self.unit {
@@ -142,7 +146,7 @@ pub fn render(names: (&str, &str), apache: &Results, ours: &Results, floor: &Res
     );
     for metric in METRICS {
         let (a, b, f) = (metric.of(apache), metric.of(ours), metric.of(floor));
-        if a.is_none() && b.is_none() {
+        if a.is_none() && b.is_none() && !metric.failed(apache) && !metric.failed(ours) {
             continue;
         }
         let ratio = a.zip(b).filter(|(a, _)| *a != 0.0).map(|(a, b)| b / a);
@@ -150,7 +154,9 @@ pub fn render(names: (&str, &str), apache: &Results, ours: &Results, floor: &Res
             if ratio >= 0.1 { format!("{ratio:.2}×") } else { format!("{ratio:.4}×") }
         });
         let (bar, share) = (metric.judged(a, b), metric.floor_share(b, f));
-        let (a, b) = (metric.shown(a), metric.shown(b));
+        let cell =
+            |results, value| if metric.failed(results) { "failed".to_owned() } else { metric.shown(value) };
+        let (a, b) = (cell(apache, a), cell(ours, b));
         writeln!(text, "| {} | {a} | {b} | {ratio} | {bar} | {share} |", metric.label)
             .expect("writing to a string cannot fail");
     }
@@ -192,6 +198,13 @@ mod tests {
             lines[3].ends_with("| 0.070 ms | 0.035 ms | 0.50× | ≤ 0.030 ms ✗ | 0.014 ms (40 %) |"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_failed_row_is_shown_as_such() {
+        let failed = Results::from([(Row::ReadsOne, json!({ "failed": "why" }))]);
+        let text = render(("A", "B"), &results(10.0, 1.0), &failed, &Results::new());
+        assert!(text.contains("| 10 | failed |  | ≥ 7× |  |"), "{text}");
     }
 
     #[test]
