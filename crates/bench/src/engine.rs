@@ -14,11 +14,10 @@ use client::ConnectOptions;
 use indicatif::ProgressBar;
 use mio::{Events, Interest, Poll, Token};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-use std::sync::Arc;
 
 const WARM_UP: u8 = 0;
 const MEASURE: u8 = 1;
