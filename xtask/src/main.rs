@@ -1,4 +1,6 @@
 //! The project's chores, as commands: what CI calls is what people call.
+mod compare;
+
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use interop::apache;
@@ -18,6 +20,8 @@ struct Cli {
 enum Chore {
     /// Run the checks against real ZooKeeper clients, servers and data folders
     Interop(InteropArgs),
+    /// Compare speed and memory with Apache ZooKeeper 3.9.5
+    Compare(compare::Options),
 }
 
 #[derive(Args)]
@@ -75,5 +79,6 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<bool> {
     match cli.chore {
         Chore::Interop(args) => interop::run::run(&args.options()),
+        Chore::Compare(options) => compare::run(&options).map(|()| true),
     }
 }
