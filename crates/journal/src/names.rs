@@ -1,0 +1,46 @@
+//! File names: `log.<hex zxid>` and `snapshot.<hex zxid>[.gz|.snappy]`.
+
+use crate::codec::Compression;
+
+pub fn log(zxid: i64) -> String {
+    format!("log.{zxid:x}")
+}
+
+pub fn snapshot(zxid: i64, compression: Compression) -> String {
+    format!("snapshot.{zxid:x}{}", compression.suffix())
+}
+
+/// The name under which a snapshot is written. Java would take `snapshot.5.tmp` for a snapshot of zxid 5, so this
+/// begins otherwise.
+pub const SNAPSHOT_IN_PROGRESS: &str = "rookeeper-snapshot-in-progress";
+
+fn zxid_of(name: &str, prefix: &str) -> Option<i64> {
+    let rest = name.strip_prefix(prefix)?.strip_prefix('.')?;
+    let hex = rest.split('.').next()?;
+    u64::from_str_radix(hex, 16).ok().map(|z| z as i64)
+}
+
+/// The zxid of a log's first record, from its name. Only the first two parts of a name are looked at, as in Java.
+pub fn log_zxid(name: &str) -> Option<i64> {
+    zxid_of(name, "log")
+}
+
+pub fn snapshot_zxid(name: &str) -> Option<i64> {
+    zxid_of(name, "snapshot")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_java_reads_them() {
+        assert_eq!(log_zxid("log.1a"), Some(0x1a));
+        assert_eq!(log_zxid("log.5.chopped7"), Some(5));
+        assert_eq!(log_zxid("log.x"), None);
+        assert_eq!(log_zxid("snapshot.5"), None);
+        assert_eq!(snapshot_zxid("snapshot.100000003.gz"), Some(0x1_0000_0003));
+        assert_eq!(snapshot_zxid(SNAPSHOT_IN_PROGRESS), None);
+        assert_eq!(snapshot(16, Compression::Snappy), "snapshot.10.snappy");
+    }
+}

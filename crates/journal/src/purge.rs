@@ -1,0 +1,47 @@
+//! Removing what recovery no longer needs (quorum-and-disk §4.9).
+
+use crate::names;
+use crate::snapshot_reader::is_plausible;
+use crate::storage::{Dir, Storage};
+use std::io;
+
+/// Names of the removed files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PurgeReport {
+    pub removed: Vec<(Dir, String)>,
+}
+
+/// Keeps the `retain` newest snapshots that are whole, and every log that recovery from the oldest of them needs: the
+/// one that may begin before it and reach beyond it, too (ZOOKEEPER-2574). With fewer whole snapshots, removes nothing.
+pub fn purge<S: Storage>(storage: &S, retain: usize) -> io::Result<PurgeReport> {
+    let mut snapshots = numbered(storage, Dir::Snapshot, names::snapshot_zxid)?;
+    snapshots.sort_by(|a, b| b.cmp(a));
+    let mut kept = 0;
+    let mut oldest_kept = None;
+    for (zxid, name) in &snapshots {
+        if kept < retain.max(1) && is_plausible(storage, name)? {
+            kept += 1;
+            oldest_kept = Some(*zxid);
+        }
+    }
+    let mut report = PurgeReport::default();
+    let Some(oldest) = oldest_kept.filter(|_| kept >= retain) else { return Ok(report) };
+    let logs = numbered(storage, Dir::Log, names::log_zxid)?;
+    let reaching = logs.iter().map(|(zxid, _)| *zxid).filter(|z| *z <= oldest).max().unwrap_or(oldest);
+    let old_snapshots = snapshots.into_iter().filter(|(z, _)| *z < oldest).map(|(_, n)| (Dir::Snapshot, n));
+    let old_logs = logs.into_iter().filter(|(z, _)| *z < reaching).map(|(_, n)| (Dir::Log, n));
+    for (dir, name) in old_snapshots.chain(old_logs) {
+        storage.remove(dir, &name)?;
+        report.removed.push((dir, name));
+    }
+    Ok(report)
+}
+
+fn numbered<S: Storage>(
+    storage: &S,
+    dir: Dir,
+    zxid_of: impl Fn(&str) -> Option<i64>,
+) -> io::Result<Vec<(i64, String)>> {
+    let entries = storage.list(dir)?.into_iter();
+    Ok(entries.filter_map(|e| Some((zxid_of(&e.name)?, e.name))).collect())
+}

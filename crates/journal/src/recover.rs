@@ -1,0 +1,394 @@
+//! From files to a tree: newest good snapshot, then every log record behind it (quorum-and-disk §3.7, §4.8, §11).
+//!
+//! Stricter than Java where Java would go on with a gap: every record must follow the one before it, so that a
+//! missing file is a refusal and not a silent loss. What was repaired is reported; what cannot be is refused, with
+//! the way out.
+
+use crate::log_reader::{LogError, LogFile, LogItem};
+use crate::names;
+use crate::snapshot_reader::{SnapshotError, is_plausible, read_snapshot};
+use crate::storage::{Dir, Storage, StorageFile};
+use std::io;
+use thiserror::Error;
+use tree::{Rules, Tree};
+use wire::jute::Limits;
+use wire::txn::{Txn, TxnRecord};
+
+/// Java looks at no more snapshots than this.
+const MAX_CANDIDATES: usize = 100;
+
+#[derive(Debug, Clone, Copy)]
+pub struct RecoverOptions {
+    pub rules: Rules,
+    pub limits: Limits,
+    /// `zookeeper.snapshot.trust.empty`: logs without a snapshot are replayed from nothing.
+    pub trust_empty: bool,
+    /// False for reading only: nothing is repaired, removed or synced.
+    pub repair: bool,
+}
+
+/// What was found, for the log and for `verify`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    pub snapshot: Option<String>,
+    /// Snapshots that were passed over, with the reason.
+    pub rejected: Vec<(String, String)>,
+    pub logs: Vec<String>,
+    pub txns: u64,
+    /// What was mended, as sentences.
+    pub repaired: Vec<String>,
+    /// What is odd but harmless, as sentences.
+    pub warnings: Vec<String>,
+    /// Nothing was there: this is a new database.
+    pub fresh: bool,
+}
+
+pub struct Recovered {
+    pub tree: Tree,
+    pub report: Report,
+}
+
+#[derive(Debug, Error)]
+pub enum RecoverError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error(
+        "{file} stands in {dir}, which is the other folder's: dataDir and dataLogDir seem to be swapped. \
+         Correct the configuration, or move the file"
+    )]
+    WrongDir { file: String, dir: String },
+    #[error(
+        "none of the {count} snapshots in {dir} can be read:{reasons}\nRestore one from a backup, or (with other \
+         servers to copy from) empty the folder"
+    )]
+    NoGoodSnapshot { dir: String, count: usize, reasons: String },
+    #[error(
+        "there are transaction logs in {dir} but no snapshot. A lost snapshot would mean lost data, so this is \
+         refused. If the logs are complete from the first transaction (a folder of ZooKeeper before 3.5.3), start \
+         once with -Dzookeeper.snapshot.trust.empty=true"
+    )]
+    LogsWithoutSnapshot { dir: String },
+    #[error("{file}: {source}. {advice}")]
+    Log { file: String, source: LogError, advice: &'static str },
+    #[error(
+        "transactions are missing between {from:#x} and {to:#x} ({file} begins behind the gap). Bring the missing \
+         log file back; a start without it would lose acknowledged writes"
+    )]
+    Gap { from: i64, to: i64, file: String },
+    #[error(
+        "{file} holds the transaction {zxid:#x} of the kind {kind}, which cannot be applied: {reason}. It was \
+         written by another version or is damaged"
+    )]
+    BadTxn { file: String, zxid: i64, kind: i32, reason: &'static str },
+    #[error("{0}")]
+    Load(String),
+}
+
+const DAMAGED_ADVICE: &str = "Bring the file back from a backup, or copy the folder of a healthy server. \
+                              Nothing was changed";
+
+/// Reads everything. With `repair`, leaves a folder from which the next start finds the same state.
+pub fn recover<S: Storage>(storage: &S, options: &RecoverOptions) -> Result<Recovered, RecoverError> {
+    let mut report = Report::default();
+    check_dirs(storage)?;
+    let logs = numbered(storage, Dir::Log, names::log_zxid)?;
+    let mut replay = match newest_snapshot(storage, options, &mut report)? {
+        Some(start) => start,
+        None if logs.iter().all(|l| l.bytes == 0) => {
+            report.fresh = logs.is_empty();
+            Replay::from_nothing(options.rules)
+        }
+        None if options.trust_empty => {
+            report
+                .warnings
+                .push("no snapshot: replaying the logs from nothing, as snapshot.trust.empty says".into());
+            Replay::from_nothing(options.rules)
+        }
+        None => return Err(RecoverError::LogsWithoutSnapshot { dir: storage.describe(Dir::Log) }),
+    };
+    let first = logs.iter().rposition(|l| l.zxid <= replay.tree.last_zxid()).unwrap_or(0);
+    let last = logs.len().saturating_sub(1);
+    for (i, log) in logs.iter().enumerate().skip(first) {
+        replay.file(storage, options, log, i == last, &mut report)?;
+    }
+    if options.repair {
+        storage.sync_dir(Dir::Log)?;
+        storage.sync_dir(Dir::Snapshot)?;
+    }
+    for path in replay.tree.undefined_acls().into_iter().take(10) {
+        report
+            .warnings
+            .push(format!("{path} refers to an access list that no file defines: only super can reach it"));
+    }
+    Ok(Recovered { tree: replay.tree, report })
+}
+
+struct Numbered {
+    name: String,
+    zxid: i64,
+    bytes: u64,
+}
+
+/// The files whose names carry a zxid, oldest first.
+fn numbered<S: Storage>(
+    storage: &S,
+    dir: Dir,
+    zxid_of: impl Fn(&str) -> Option<i64>,
+) -> io::Result<Vec<Numbered>> {
+    let entries = storage.list(dir)?.into_iter();
+    let mut files: Vec<Numbered> = entries
+        .filter_map(|e| Some(Numbered { zxid: zxid_of(&e.name)?, name: e.name, bytes: e.bytes }))
+        .collect();
+    files.sort_by(|a, b| (a.zxid, &a.name).cmp(&(b.zxid, &b.name)));
+    Ok(files)
+}
+
+fn check_dirs<S: Storage>(storage: &S) -> Result<(), RecoverError> {
+    if storage.same_dir() {
+        return Ok(());
+    }
+    let logs = numbered(storage, Dir::Snapshot, names::log_zxid)?;
+    let snapshots = numbered(storage, Dir::Log, names::snapshot_zxid)?;
+    for (stray, dir) in [(logs.first(), Dir::Snapshot), (snapshots.first(), Dir::Log)] {
+        if let Some(file) = stray {
+            return Err(RecoverError::WrongDir { file: file.name.clone(), dir: storage.describe(dir) });
+        }
+    }
+    Ok(())
+}
+
+/// The newest snapshot that can be read; `None` if there is no candidate at all.
+fn newest_snapshot<S: Storage>(
+    storage: &S,
+    options: &RecoverOptions,
+    report: &mut Report,
+) -> Result<Option<Replay>, RecoverError> {
+    let mut candidates = numbered(storage, Dir::Snapshot, names::snapshot_zxid)?;
+    candidates.reverse();
+    candidates.truncate(MAX_CANDIDATES);
+    for file in &candidates {
+        if !is_plausible(storage, &file.name)? {
+            let reason = "it is not finished: a write was interrupted".to_owned();
+            report.rejected.push((file.name.clone(), reason));
+            continue;
+        }
+        match read_snapshot(storage, &file.name, file.zxid, options.rules, options.limits) {
+            Ok((tree, tail)) => {
+                report.snapshot = Some(file.name.clone());
+                let exact_from = tail.digest.map(|(zxid, digest)| {
+                    // Zero is Java's "no transaction since the start", an older zxid its "none since the election":
+                    // in both cases nothing changed while the file was written.
+                    if zxid == 0 || zxid < file.zxid {
+                        (file.zxid, tree.digest())
+                    } else {
+                        (zxid, digest.tree_digest)
+                    }
+                });
+                let mut replay = Replay::new(tree, exact_from);
+                replay.compare_at_snapshot(report);
+                return Ok(Some(replay));
+            }
+            Err(SnapshotError::Load(e @ tree::LoadError::TtlWithoutExtendedTypes(_))) => {
+                return Err(RecoverError::Load(format!("{}: {e}", file.name)));
+            }
+            Err(e) => report.rejected.push((file.name.clone(), e.to_string())),
+        }
+    }
+    if candidates.is_empty() {
+        return Ok(None);
+    }
+    let reasons = report.rejected.iter().map(|(name, why)| format!("\n  {name}: {why}")).collect();
+    Err(RecoverError::NoGoodSnapshot {
+        dir: storage.describe(Dir::Snapshot),
+        count: candidates.len(),
+        reasons,
+    })
+}
+
+/// A tree on its way from a snapshot to the end of the log.
+struct Replay {
+    tree: Tree,
+    /// Where a snapshot that was written during changes ends, and the digest there. Not compared before.
+    exact_from: Option<(i64, u64)>,
+    mismatch_reported: bool,
+    /// The last record seen, in whichever file.
+    previous: Option<i64>,
+}
+
+impl Replay {
+    fn new(tree: Tree, exact_from: Option<(i64, u64)>) -> Replay {
+        Replay { tree, exact_from, mismatch_reported: false, previous: None }
+    }
+
+    fn from_nothing(rules: Rules) -> Replay {
+        let tree = Tree::new(rules);
+        let exact_from = Some((0, tree.digest()));
+        Replay::new(tree, exact_from)
+    }
+
+    fn compare_at_snapshot(&mut self, report: &mut Report) {
+        if let Some((zxid, digest)) = self.exact_from
+            && zxid == self.tree.last_zxid()
+            && self.tree.rules().digest
+            && digest != self.tree.digest()
+        {
+            self.mismatch(zxid, report);
+        }
+    }
+
+    fn mismatch(&mut self, zxid: i64, report: &mut Report) {
+        if !self.mismatch_reported {
+            self.mismatch_reported = true;
+            report.warnings.push(format!(
+                "the tree's digest differs from the recorded one at zxid {zxid:#x}: the data may have been changed \
+                 by something else than its log; compare it with another server's"
+            ));
+        }
+    }
+
+    fn file<S: Storage>(
+        &mut self,
+        storage: &S,
+        options: &RecoverOptions,
+        file: &Numbered,
+        last: bool,
+        report: &mut Report,
+    ) -> Result<(), RecoverError> {
+        let opened = storage.open(Dir::Log, &file.name)?;
+        let mut log = match LogFile::open(opened, options.limits.field_bytes) {
+            Ok(log) => log,
+            // A file that was created but never written: a crash right after its creation.
+            Err(LogError::Empty | LogError::ShortHeader(_)) if last => {
+                report.repaired.push(format!("{} was never begun: removed", file.name));
+                if options.repair {
+                    storage.remove(Dir::Log, &file.name)?;
+                }
+                return Ok(());
+            }
+            Err(source) => return Err(self.log_error(file, source)),
+        };
+        report.logs.push(file.name.clone());
+        let torn_at = loop {
+            match log.next() {
+                Ok(LogItem::Record(payload)) => self.record(payload, options, file, report)?,
+                Ok(LogItem::End { torn_at }) => break torn_at,
+                Err(source) => return Err(self.log_error(file, source)),
+            }
+        };
+        if last {
+            self.seal_last(log, torn_at, file, options, report)?;
+        }
+        Ok(())
+    }
+
+    /// The last file's end becomes durable before anybody is told of it, and a torn record is cut off: Java would
+    /// trip over its checksum.
+    fn seal_last<F: StorageFile>(
+        &self,
+        log: LogFile<F>,
+        torn_at: Option<u64>,
+        file: &Numbered,
+        options: &RecoverOptions,
+        report: &mut Report,
+    ) -> io::Result<()> {
+        if let Some(at) = torn_at {
+            report.repaired.push(format!(
+                "{}: the write of the record at byte {at} was cut short; nobody was told of it, and it is removed",
+                file.name
+            ));
+        }
+        if options.repair {
+            let mut f = log.into_file();
+            if let Some(at) = torn_at {
+                f.set_len(at)?;
+            }
+            f.sync_data()?;
+        }
+        Ok(())
+    }
+
+    fn log_error(&self, file: &Numbered, source: LogError) -> RecoverError {
+        RecoverError::Log { file: file.name.clone(), source, advice: DAMAGED_ADVICE }
+    }
+
+    fn record(
+        &mut self,
+        payload: &[u8],
+        options: &RecoverOptions,
+        file: &Numbered,
+        report: &mut Report,
+    ) -> Result<(), RecoverError> {
+        let record = TxnRecord::decode(payload, options.limits)
+            .map_err(|source| self.log_error(file, LogError::Undecodable { offset: 0, source }))?;
+        let zxid = record.header.zxid;
+        self.check_order(zxid, file, report)?;
+        if zxid <= self.tree.last_zxid() && !(zxid == self.tree.last_zxid() && report.txns > 0) {
+            return Ok(());
+        }
+        self.check_kind(&record, file)?;
+        self.tree.apply(&record, &mut Vec::new());
+        self.tree.sweep();
+        report.txns += 1;
+        self.compare(&record, report);
+        Ok(())
+    }
+
+    fn compare(&mut self, record: &TxnRecord<'_>, report: &mut Report) {
+        let zxid = record.header.zxid;
+        if !self.tree.rules().digest {
+            return;
+        }
+        match self.exact_from {
+            Some((at, digest)) if at == zxid && digest != self.tree.digest() => self.mismatch(zxid, report),
+            Some((at, _)) if zxid > at && !self.tree.check_digest(record.digest) => {
+                self.mismatch(zxid, report);
+            }
+            _ => {}
+        }
+    }
+
+    /// Each record follows the one before: the next counter, or the first of a later epoch. Equal zxids occur (an
+    /// error record may repeat the last one).
+    fn check_order(&mut self, zxid: i64, file: &Numbered, report: &mut Report) -> Result<(), RecoverError> {
+        let position = self.tree.last_zxid();
+        if let Some(previous) = self.previous
+            && zxid < previous
+        {
+            report.warnings.push(format!("{}: zxid {zxid:#x} stands behind {previous:#x}", file.name));
+        }
+        self.previous = Some(zxid);
+        let next_in_epoch = zxid >> 32 == position >> 32 && zxid <= position + 1;
+        let first_of_epoch = zxid >> 32 > position >> 32 && zxid & 0xffff_ffff == 1;
+        if zxid > position && !next_in_epoch && !first_of_epoch {
+            return Err(RecoverError::Gap { from: position, to: zxid, file: file.name.clone() });
+        }
+        Ok(())
+    }
+
+    fn check_kind(&self, record: &TxnRecord<'_>, file: &Numbered) -> Result<(), RecoverError> {
+        let reason = match &record.txn {
+            Txn::Check { .. } => "a check stands only inside a multi (ZOOKEEPER-2623)",
+            Txn::Create(c) if c.path.rfind('/').is_none() => "its path has no slash",
+            _ => return Ok(()),
+        };
+        Err(RecoverError::BadTxn {
+            file: file.name.clone(),
+            zxid: record.header.zxid,
+            kind: record.header.op,
+            reason,
+        })
+    }
+}
+
+/// A tree from the one snapshot called `name`, without any log: for tools.
+pub fn load_snapshot<S: Storage>(
+    storage: &S,
+    name: &str,
+    options: &RecoverOptions,
+) -> Result<Tree, RecoverError> {
+    let zxid = names::snapshot_zxid(name).unwrap_or(0);
+    match read_snapshot(storage, name, zxid, options.rules, options.limits) {
+        Ok((tree, _)) => Ok(tree),
+        Err(e) => Err(RecoverError::Load(format!("{name}: {e}"))),
+    }
+}
