@@ -1,4 +1,6 @@
 //! The project's chores, as commands: what CI calls is what people call.
+mod tidy;
+
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use interop::apache;
@@ -18,6 +20,8 @@ struct Cli {
 enum Chore {
     /// Run the checks against real ZooKeeper clients, servers and data folders
     Interop(InteropArgs),
+    /// Check the budgets and borders that no compiler checks
+    Tidy,
 }
 
 #[derive(Args)]
@@ -75,5 +79,6 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<bool> {
     match cli.chore {
         Chore::Interop(args) => interop::run::run(&args.options()),
+        Chore::Tidy => tidy::run(&interop::fetch::workspace_root()),
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// What the folder holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
-    /// The log, and the snapshot of the empty tree that every server makes at its first start.
+    /// The log, and the snapshot of the empty tree that servers make at their first start (not 3.4).
     Log,
     /// The log alone, as releases before 3.5 could leave it.
     BareLog,
@@ -140,8 +140,7 @@ impl Cell {
             .property("zookeeper.extendedTypesEnabled", true)
             .property("zookeeper.DigestAuthenticationProvider.superDigest", SUPER_DIGEST);
         Ok(match self.content {
-            Content::Log => spec,
-            Content::BareLog => spec.property("zookeeper.snapshot.trust.empty", true),
+            Content::Log | Content::BareLog => spec,
             Content::Snapshot => spec.property("zookeeper.snapCount", SNAP_COUNT),
             Content::Compressed(method) => spec
                 .property("zookeeper.snapCount", SNAP_COUNT)

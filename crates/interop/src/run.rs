@@ -47,6 +47,7 @@ pub fn run(options: &Options) -> Result<bool> {
         let names: Vec<String> = suites().into_iter().map(|(name, _)| name).collect();
         bail!("no suite is called {only}; there are: {}", names.join(", "));
     }
+    let _lock = fetch::lock()?;
     println!("seed {}, server {}", options.seed, options.server);
     let mut done = Vec::new();
     for (name, runner) in chosen {
