@@ -1,5 +1,6 @@
 //! The project's chores, as commands: what CI calls is what people call.
 mod compare;
+mod tidy;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -22,6 +23,8 @@ enum Chore {
     Interop(InteropArgs),
     /// Compare speed and memory with Apache ZooKeeper 3.9.5
     Compare(compare::Options),
+    /// Check the budgets and borders that no compiler checks
+    Tidy,
 }
 
 #[derive(Args)]
@@ -80,5 +83,6 @@ fn run(cli: Cli) -> Result<bool> {
     match cli.chore {
         Chore::Interop(args) => interop::run::run(&args.options()),
         Chore::Compare(options) => compare::run(&options).map(|()| true),
+        Chore::Tidy => tidy::run(&interop::fetch::workspace_root()),
     }
 }
