@@ -1,2 +1,79 @@
-//! The project's chores, as commands.
-fn main() {}
+//! The project's chores, as commands: what CI calls is what people call.
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use interop::apache;
+use interop::run::Options;
+use interop::server::ServerKind;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's chores")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Run the checks against real ZooKeeper clients, servers and data folders
+    Interop(InteropArgs),
+}
+
+#[derive(Args)]
+struct InteropArgs {
+    /// The short form, for CI (the default)
+    #[arg(long, conflicts_with = "long")]
+    short: bool,
+    /// The long form: all variants, more rounds
+    #[arg(long)]
+    long: bool,
+    /// The server that the checks run against
+    #[arg(long, value_enum, default_value = "rookeeper")]
+    server: Server,
+    /// Only the suites whose name starts with this
+    #[arg(long)]
+    only: Option<String>,
+    /// Start of every random choice [default: from the clock]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Rounds of the kill test [default: 5 short, 200 long]
+    #[arg(long)]
+    rounds: Option<usize>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Server {
+    Apache,
+    Rookeeper,
+}
+
+impl InteropArgs {
+    fn options(self) -> Options {
+        let server = match self.server {
+            Server::Apache => ServerKind::Apache(apache::REFERENCE.to_owned()),
+            Server::Rookeeper => ServerKind::Rookeeper,
+        };
+        let seed = self.seed.unwrap_or_else(|| {
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs())
+        });
+        Options { server, only: self.only, long: self.long, seed, rounds: self.rounds }
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<bool> {
+    match cli.chore {
+        Chore::Interop(args) => interop::run::run(&args.options()),
+    }
+}

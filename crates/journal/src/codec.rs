@@ -63,6 +63,14 @@ impl<W: Write> Encoder<W> {
         })
     }
 
+    pub fn get_mut(&mut self) -> &mut W {
+        match self {
+            Encoder::Plain(w) => w,
+            Encoder::Gzip(e) => e.get_mut(),
+            Encoder::Snappy(e) => &mut e.inner,
+        }
+    }
+
     pub fn finish(self) -> io::Result<W> {
         match self {
             Encoder::Plain(w) => Ok(w),

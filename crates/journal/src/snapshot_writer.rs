@@ -87,6 +87,12 @@ impl<F: StorageFile> SnapshotWriter<F> {
         self.out.write_all(bytes)
     }
 
+    /// Makes what is written so far durable, so that the end does not have to do it all at once.
+    pub fn sync_piece(&mut self) -> io::Result<()> {
+        self.out.flush()?;
+        self.out.get_mut().0.sync_data()
+    }
+
     /// Each checksum covers everything before it, earlier checksums included.
     fn seal(&mut self) -> io::Result<()> {
         let mut bytes = Vec::new();

@@ -134,11 +134,11 @@ impl Tree {
         if let Some(existing) = self.find(&txn.path) {
             self.replace_acl(existing, txn.acl);
             if matches!(txn.kind, CreateKind::Plain { with_stat: false, .. }) {
-                self.raise_parent(parent, parent_path, txn.parent_cversion, h.zxid);
+                self.raise_parent(parent, txn.parent_cversion, h.zxid);
             }
             return Err(ErrorCode::NodeExists);
         }
-        self.raise_parent(parent, parent_path, txn.parent_cversion, h.zxid);
+        self.raise_parent(parent, txn.parent_cversion, h.zxid);
         let owner = match txn.kind {
             CreateKind::Plain { ephemeral: true, .. } => h.session_id,
             CreateKind::Plain { ephemeral: false, .. } => 0,
@@ -167,9 +167,13 @@ impl Tree {
     /// Puts a node with its name, parent and stat in place: slot, index, lists by owner, digest.
     pub(crate) fn insert_node(&mut self, mut node: Node, path: &str) -> NodeId {
         node.hash = self.index.hash(path);
+        if digest::counts(path) {
+            node.prefix = digest::prefix(path, node.data());
+        } else {
+            node.set_not_counted();
+        }
         if self.rules.digest {
-            node.digest = digest::node(path, node.data(), &node.stat());
-            self.digest = self.digest.wrapping_add(u64::from(node.digest));
+            self.digest = self.digest.wrapping_add(node.digest());
         }
         self.data_bytes += path.len() as u64 + node.data().map_or(0, <[u8]>::len) as u64;
         let (parent, owner) = (node.parent, node.owner);
@@ -219,15 +223,14 @@ impl Tree {
 
     /// The parent's counter and pzxid move up, never down: sequential names must not be given twice
     /// (ZOOKEEPER-3125, ZOOKEEPER-3249).
-    fn raise_parent(&mut self, parent: NodeId, parent_path: &str, cversion: i32, zxid: i64) {
+    fn raise_parent(&mut self, parent: NodeId, cversion: i32, zxid: i64) {
         let current = self.nodes.get(parent).cversion;
         let wanted = if cversion == -1 { current.wrapping_add(1) } else { cversion };
         if wanted > current {
-            self.preserve(parent);
-            let node = self.node_mut(parent);
-            node.cversion = wanted;
-            node.pzxid = zxid;
-            self.redigest(parent, parent_path);
+            self.change(parent, |node| {
+                node.cversion = wanted;
+                node.pzxid = zxid;
+            });
         }
     }
 
@@ -243,9 +246,7 @@ impl Tree {
         let (parent_path, _) = path::split_parent(&path)?;
         let parent = self.find(parent_path)?;
         if self.nodes.get(parent).pzxid < zxid {
-            self.preserve(parent);
-            self.node_mut(parent).pzxid = zxid;
-            self.redigest(parent, parent_path);
+            self.change(parent, |node| node.pzxid = zxid);
         }
         let id = self.find(&path)?;
         if id == ROOT || self.nodes.get(id).child_count() > 0 {
@@ -255,7 +256,9 @@ impl Tree {
         self.unlink(id);
         let node = self.nodes.remove(id);
         self.index.remove(node.hash, id);
-        self.digest = self.digest.wrapping_sub(u64::from(node.digest));
+        if self.rules.digest {
+            self.digest = self.digest.wrapping_sub(node.digest());
+        }
         let data_bytes = node.data().map_or(0, <[u8]>::len);
         self.data_bytes -= path.len() as u64 + data_bytes as u64;
         if node.owner != 0 {
@@ -277,17 +280,20 @@ impl Tree {
         changes: &mut Changes<'a>,
     ) -> Result<ApplyResult, ErrorCode> {
         let id = self.find(&path).ok_or(ErrorCode::NoNode)?;
-        self.preserve(id);
-        let node = self.nodes.get_mut(id);
+        let node = self.nodes.get(id);
+        let acl = node.acl;
         let old_bytes = node.data().map_or(0, <[u8]>::len);
         let new_bytes = data.map_or(0, <[u8]>::len);
-        node.set_data(data);
-        node.version = version;
-        node.mzxid = h.zxid;
-        node.mtime = h.time_ms;
-        let acl = node.acl;
+        self.change(id, |node| {
+            node.set_data(data);
+            node.version = version;
+            node.mzxid = h.zxid;
+            node.mtime = h.time_ms;
+            if digest::counts(&path) {
+                node.prefix = digest::prefix(&path, data);
+            }
+        });
         self.data_bytes = self.data_bytes + new_bytes as u64 - old_bytes as u64;
-        self.redigest(id, &path);
         let result = ApplyResult::Stat(self.visible_stat(self.nodes.get(id)));
         self.quota_changed(&path, new_bytes as i64 - old_bytes as i64);
         changes.push(Change { kind: ChangeKind::DataChanged, path, acl, parent_acl: acl });
@@ -302,8 +308,7 @@ impl Tree {
     ) -> Result<ApplyResult, ErrorCode> {
         let id = self.find(path).ok_or(ErrorCode::NoNode)?;
         self.replace_acl(id, acl);
-        self.node_mut(id).aversion = version;
-        self.redigest(id, path);
+        self.change(id, |node| node.aversion = version);
         Ok(ApplyResult::Stat(self.visible_stat(self.nodes.get(id))))
     }
 
@@ -319,14 +324,106 @@ impl Tree {
         self.sessions.remove(&h.session_id);
     }
 
-    /// Brings the digest up to date after a change of the znode at `path`.
-    pub(crate) fn redigest(&mut self, id: NodeId, path: &str) {
-        if !self.rules.digest {
-            return;
-        }
+    /// Every change of a living znode's data or stat: keeps the frozen view and the digest true.
+    fn change(&mut self, id: NodeId, f: impl FnOnce(&mut Node)) {
+        self.preserve(id);
+        let counted = self.rules.digest;
         let node = self.nodes.get_mut(id);
-        let new = digest::node(path, node.data(), &node.stat());
-        let old = std::mem::replace(&mut node.digest, new);
-        self.digest = self.digest.wrapping_sub(u64::from(old)).wrapping_add(u64::from(new));
+        let old = if counted { node.digest() } else { 0 };
+        f(node);
+        let new = if counted { node.digest() } else { 0 };
+        self.digest = self.digest.wrapping_sub(old).wrapping_add(new);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Rules;
+    use wire::data::OPEN_ACL;
+
+    const RULES: Rules = Rules {
+        digest: true,
+        owners: wire::data::OwnerRules { extended_types: false, emulate_353_ttl: false },
+        hash_seed: 1,
+    };
+
+    fn create<'a>(path: &'a str, data: &'a [u8]) -> Txn<'a> {
+        Txn::Create(CreateTxn {
+            path: path.into(),
+            data: Some(data),
+            acl: AclList::from_encoded(OPEN_ACL),
+            kind: CreateKind::Plain { ephemeral: false, with_stat: false },
+            parent_cversion: -1,
+        })
+    }
+
+    fn run<'a>(tree: &mut Tree, zxid: i64, time_ms: i64, txn: Txn<'a>) -> (ApplyResult, Vec<Change<'a>>) {
+        let header = TxnHeader { session_id: 7, cxid: 1, zxid, time_ms, op: txn.op().code() };
+        let mut changes = Vec::new();
+        let result = tree.apply(&TxnRecord { header, txn, digest: None }, &mut changes);
+        assert_eq!(tree.digest(), tree.recompute_digest());
+        (result, changes)
+    }
+
+    /// The digests that Apache ZooKeeper showed for the same steps (quorum-and-disk §10).
+    #[test]
+    fn digests_as_captured() {
+        let mut tree = Tree::new(RULES);
+        assert_eq!(tree.digest(), 0x51c6_d660);
+        run(&mut tree, 1, 0, Txn::CreateSession { timeout_ms: 10000 });
+        assert_eq!(tree.digest(), 0x51c6_d660);
+        run(&mut tree, 2, 0x0000_01a1_f796_aebd, create("/a", b"hi"));
+        assert_eq!(tree.digest(), 0x1_3f3d_1cb4);
+        let expected = TxnDigest { version: 2, tree_digest: 0x1_3f3d_1cb4 };
+        assert!(tree.check_digest(Some(expected)));
+        assert!(!tree.check_digest(Some(TxnDigest { tree_digest: 1, ..expected })));
+        assert_eq!(tree.digest_mismatches(), 1);
+    }
+
+    #[test]
+    fn cversion_counts_creates_and_shows_both() {
+        let mut tree = Tree::new(RULES);
+        run(&mut tree, 1, 0, create("/a", b""));
+        run(&mut tree, 2, 0, create("/a/b", b""));
+        run(&mut tree, 3, 0, Txn::Delete { path: "/a/b".into(), container: false });
+        let stat = tree.get("/a").unwrap().stat();
+        assert_eq!((stat.cversion, stat.num_children, stat.pzxid), (2, 0, 3));
+        assert_eq!(tree.get("/").unwrap().stat().cversion, -1 + 1);
+    }
+
+    #[test]
+    fn replayed_effects_do_not_move_the_parent_down() {
+        let mut tree = Tree::new(RULES);
+        run(&mut tree, 1, 0, create("/a", b""));
+        for (zxid, path) in [(2, "/a/2"), (3, "/a/3"), (4, "/a/4")] {
+            run(&mut tree, zxid, 0, create(path, b""));
+        }
+        let replay = Txn::Create(CreateTxn {
+            path: "/a/3".into(),
+            data: None,
+            acl: AclList::from_encoded(OPEN_ACL),
+            kind: CreateKind::Plain { ephemeral: false, with_stat: false },
+            parent_cversion: 2,
+        });
+        let before = tree.get("/a").unwrap().stored_stat();
+        run(&mut tree, 3, 0, replay);
+        let after = tree.get("/a").unwrap().stored_stat();
+        assert_eq!((after.cversion, after.pzxid), (before.cversion, before.pzxid));
+    }
+
+    #[test]
+    fn a_closed_session_takes_listed_and_unlisted_ephemerals() {
+        let mut tree = Tree::new(RULES);
+        for (zxid, path) in [(1, "/x"), (2, "/y")] {
+            let Txn::Create(mut c) = create(path, b"") else { unreachable!() };
+            c.kind = CreateKind::Plain { ephemeral: true, with_stat: true };
+            run(&mut tree, zxid, 0, Txn::Create(c));
+        }
+        assert_eq!(tree.ephemeral_count_of(7), 2);
+        let (_, changes) = run(&mut tree, 3, 0, Txn::CloseSession { paths: Some(vec!["/y".into()]) });
+        let deleted: Vec<_> = changes.iter().map(|c| c.path.as_ref()).collect();
+        assert_eq!(deleted, ["/y", "/x"]);
+        assert_eq!(tree.ephemeral_count(), 0);
     }
 }

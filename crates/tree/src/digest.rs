@@ -5,14 +5,24 @@
 
 use wire::data::StatPersisted;
 
+/// The part of a znode's digest that only its path and data decide. Kept with the znode, so that a change of its stat
+/// (every create below it is one) does not read the data again.
+///
 /// `path` spells root as the empty string or as `/`.
-pub fn node(path: &str, data: Option<&[u8]>, stat: &StatPersisted) -> u32 {
-    if path.starts_with("/zookeeper/") {
-        return 0;
-    }
+pub fn prefix(path: &str, data: Option<&[u8]>) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(if path == "/" { b"" } else { path.as_bytes() });
     crc.update(data.unwrap_or(&[]));
+    crc.finalize()
+}
+
+/// Whether the znode at `path` counts.
+pub fn counts(path: &str) -> bool {
+    !path.starts_with("/zookeeper/")
+}
+
+/// The digest of a znode that counts: its prefix, continued over the stat.
+pub fn with_stat(prefix: u32, stat: &StatPersisted) -> u32 {
     let mut b = [0u8; StatPersisted::ENCODED_BYTES];
     b[0..8].copy_from_slice(&stat.czxid.to_be_bytes());
     b[8..16].copy_from_slice(&stat.mzxid.to_be_bytes());
@@ -23,8 +33,14 @@ pub fn node(path: &str, data: Option<&[u8]>, stat: &StatPersisted) -> u32 {
     b[44..48].copy_from_slice(&stat.cversion.to_be_bytes());
     b[48..52].copy_from_slice(&stat.aversion.to_be_bytes());
     b[52..60].copy_from_slice(&stat.ephemeral_owner.to_be_bytes());
+    let mut crc = crc32fast::Hasher::new_with_initial(prefix);
     crc.update(&b);
     crc.finalize()
+}
+
+/// The whole digest of one znode, 0 for one that does not count.
+pub fn node(path: &str, data: Option<&[u8]>, stat: &StatPersisted) -> u32 {
+    if counts(path) { with_stat(prefix(path, data), stat) } else { 0 }
 }
 
 #[cfg(test)]

@@ -272,6 +272,11 @@ impl<'t> NodeRef<'t> {
         self.node.child_count()
     }
 
+    /// The checksum with which this znode's digest begins (see [`digest`]).
+    pub fn digest_prefix(&self) -> u32 {
+        self.node.prefix
+    }
+
     /// Names of the children, in no particular order.
     pub fn children(&self) -> impl Iterator<Item = &'t str> + use<'t> {
         let tree = self.tree;

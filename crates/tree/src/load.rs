@@ -122,9 +122,9 @@ impl Loader {
 
     fn root(&mut self, mut node: Node) {
         let tree = &mut self.tree;
+        node.prefix = digest::prefix("", node.data());
         if tree.rules.digest {
-            node.digest = digest::node("", node.data(), &node.stat());
-            tree.digest = u64::from(node.digest);
+            tree.digest = node.digest();
         }
         tree.data_bytes = node.data().map_or(0, <[u8]>::len) as u64;
         let id = tree.nodes.insert_root(node);

@@ -3,10 +3,13 @@
 use crate::NodeId;
 use crate::acl::AclId;
 use crate::children::Children;
+use crate::digest;
 use wire::data::StatPersisted;
 
 /// Set in `name_bytes` when the data is null.
 const NULL_DATA: u32 = 1 << 31;
+/// Set in `name_bytes` when the node has no part in the tree's digest.
+const NOT_COUNTED: u32 = 1 << 30;
 
 /// Name and data share one allocation (`tail`: the name, then the data).
 pub(crate) struct Node {
@@ -24,8 +27,8 @@ pub(crate) struct Node {
     /// Where the parent lists this node.
     pub position: u32,
     pub acl: AclId,
-    /// This node's share of the tree's digest.
-    pub digest: u32,
+    /// The checksum over path and data with which this node's digest begins.
+    pub prefix: u32,
     /// The path's hash: kept so that the index can grow without spelling paths.
     pub hash: u32,
     name_bytes: u32,
@@ -48,7 +51,7 @@ impl Node {
             parent,
             position: 0,
             acl,
-            digest: 0,
+            prefix: 0,
             hash: 0,
             name_bytes: 0,
             tail: Box::default(),
@@ -64,12 +67,27 @@ impl Node {
         tail.extend_from_slice(name);
         tail.extend_from_slice(body);
         self.tail = tail.into_boxed_slice();
-        self.name_bytes = name.len() as u32 | if data.is_none() { NULL_DATA } else { 0 };
+        let null = if data.is_none() { NULL_DATA } else { 0 };
+        self.name_bytes = name.len() as u32 | null | (self.name_bytes & NOT_COUNTED);
+    }
+
+    /// Leaves the node out of the digest.
+    pub fn set_not_counted(&mut self) {
+        self.name_bytes |= NOT_COUNTED;
+    }
+
+    /// This node's share of the tree's digest.
+    pub fn digest(&self) -> u64 {
+        if self.name_bytes & NOT_COUNTED != 0 {
+            0
+        } else {
+            u64::from(digest::with_stat(self.prefix, &self.stat()))
+        }
     }
 
     #[inline]
     fn name_len(&self) -> usize {
-        (self.name_bytes & !NULL_DATA) as usize
+        (self.name_bytes & !(NULL_DATA | NOT_COUNTED)) as usize
     }
 
     #[inline]

@@ -1,0 +1,170 @@
+//! Many sessions at once: after a failure, every client comes back in the same moment.
+//!
+//! A connection that the server refuses or drops is tried again, as clients do, until all sessions are open.
+
+use crate::cli::StormArgs;
+use crate::frames::FrameStream;
+use crate::load;
+use crate::process::Process;
+use crate::report::Report;
+use crate::sessions::{Sessions, allow_connections};
+use anyhow::{Context, Result, bail};
+use client::ConnectOptions;
+use client::wire::frame;
+use client::wire::reply::ConnectResponse;
+use indicatif::ProgressBar;
+use mio::net::TcpStream;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Between a refusal and the next try.
+const PAUSE: Duration = Duration::from_millis(100);
+/// A connection whose first packet the server dropped is delayed by the system's retry of one second.
+const DELAYED: Duration = Duration::from_millis(900);
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Between the last session's opening and the look at the memory.
+const SETTLE: Duration = Duration::from_secs(2);
+
+pub fn run(args: &StormArgs) -> Result<Report> {
+    allow_connections(args.sessions)?;
+    let resident_kb = |process: Option<Process>| process.map(Process::memory).transpose();
+    let before = resident_kb(args.target.pid)?;
+    let bar = load::spinner("storm: sessions open");
+    let mut storm = Storm::new(args.target.server, args.sessions)?;
+    let took = storm.run(&bar)?;
+    bar.finish_and_clear();
+    // Nothing announces that a server has become idle.
+    std::thread::sleep(SETTLE);
+    let after = resident_kb(args.target.pid)?;
+    let mut report = Report::new(format!("storm: {} sessions at once", args.sessions));
+    report.figure("all_open_s", took.as_secs_f64());
+    report.figure("refused", storm.refused as f64);
+    report.figure("delayed", storm.delayed as f64);
+    if let (Some(before), Some(after)) = (before, after) {
+        let grown = after.resident_kb as f64 - before.resident_kb as f64;
+        report.figure("resident_kb_per_session", grown / args.sessions as f64);
+    }
+    storm.sessions.ping().context("not every session stayed alive")?;
+    storm.sessions.close()?;
+    Ok(report)
+}
+
+/// What has become of one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Since when.
+    Connecting(Instant),
+    Greeting,
+    Open,
+    /// Until when.
+    Pausing(Instant),
+}
+
+struct Storm {
+    server: SocketAddr,
+    greeting: Vec<u8>,
+    sessions: Sessions,
+    states: Vec<State>,
+    open: usize,
+    refused: u64,
+    delayed: u64,
+}
+
+impl Storm {
+    fn new(server: SocketAddr, count: usize) -> Result<Self> {
+        let mut greeting = Vec::new();
+        let start = frame::begin(&mut greeting);
+        ConnectOptions { timeout_ms: 40_000, ..Default::default() }.encode(&mut greeting);
+        frame::finish(&mut greeting, start);
+        let sessions = Sessions::new(count)?;
+        let states = vec![State::Greeting; count];
+        Ok(Storm { server, greeting, sessions, states, open: 0, refused: 0, delayed: 0 })
+    }
+
+    fn run(&mut self, bar: &ProgressBar) -> Result<Duration> {
+        let start = Instant::now();
+        for number in 0..self.states.len() {
+            self.states[number] = State::Connecting(Instant::now());
+            self.sessions.add(TcpStream::connect(self.server)?)?;
+        }
+        while self.open < self.states.len() {
+            self.turn()?;
+            bar.set_position(self.open as u64);
+            if start.elapsed() > PATIENCE {
+                bail!("after {} s only {} sessions are open", PATIENCE.as_secs(), self.open);
+            }
+        }
+        Ok(start.elapsed())
+    }
+
+    fn turn(&mut self) -> Result<()> {
+        let Storm { greeting, sessions, states, open, refused, delayed, .. } = self;
+        sessions.wait(Duration::from_millis(20), |number, frames, readable| {
+            let state = &mut states[number];
+            let step = advance(state, frames, readable, greeting, delayed);
+            if let Ok(opened) = step {
+                *open += usize::from(opened);
+            } else {
+                if *state == State::Open {
+                    bail!("the server dropped a session that was open");
+                }
+                *refused += 1;
+                *state = State::Pausing(Instant::now() + PAUSE);
+            }
+            Ok(())
+        })?;
+        let now = Instant::now();
+        for (number, state) in self.states.iter_mut().enumerate() {
+            if matches!(state, State::Pausing(until) if *until <= now) {
+                *state = State::Connecting(now);
+                self.sessions.replace(number, TcpStream::connect(self.server)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes one connection as far as it goes; true when its session has just been opened.
+fn advance(
+    state: &mut State,
+    frames: &mut FrameStream,
+    readable: bool,
+    greeting: &[u8],
+    delayed: &mut u64,
+) -> Result<bool> {
+    if matches!(state, State::Pausing(_)) {
+        return Ok(false);
+    }
+    if let State::Connecting(since) = *state {
+        if let Some(error) = frames.stream.take_error()? {
+            return Err(error.into());
+        }
+        if frames.stream.peer_addr().is_err() {
+            return Ok(false);
+        }
+        frames.stream.set_nodelay(true)?;
+        *delayed += u64::from(since.elapsed() > DELAYED);
+        *state = State::Greeting;
+        frames.output.extend_from_slice(greeting);
+    }
+    frames.flush()?;
+    if !readable {
+        return Ok(false);
+    }
+    let mut granted = false;
+    let mut more = true;
+    while more {
+        more = frames.fill()?;
+        frames.drain(|payload, _| {
+            if ConnectResponse::decode(payload)?.timeout_ms <= 0 {
+                bail!("the server refused the session");
+            }
+            granted = true;
+            Ok(())
+        })?;
+    }
+    if granted {
+        *state = State::Open;
+    }
+    Ok(granted)
+}

@@ -1,0 +1,147 @@
+//! Server processes for a run: Apache ZooKeeper from Maven Central, or Rookeeper from `ROOKEEPER_BIN`.
+
+use crate::profile::Profile;
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The release that is the measure.
+pub const APACHE_VERSION: &str = "3.9.5";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    Apache,
+    Rookeeper,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Apache => "apache",
+            Kind::Rookeeper => "rookeeper",
+        }
+    }
+}
+
+/// A running server; it ends with this value.
+#[derive(Debug)]
+pub struct Server {
+    pub kind: Kind,
+    pub address: SocketAddr,
+    child: Child,
+    dir: PathBuf,
+}
+
+/// Where this run keeps what it fetches and writes.
+fn work_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/differential")
+}
+
+/// The class path of Apache ZooKeeper, fetched once.
+fn apache_class_path() -> Result<String> {
+    let dir = work_dir().join(format!("apache-{APACHE_VERSION}"));
+    if !dir.join("complete").exists() {
+        println!("fetching Apache ZooKeeper {APACHE_VERSION} with mvn");
+        let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/apache-pom.xml");
+        fs::create_dir_all(&dir)?;
+        let status = Command::new("mvn")
+            .args(["-q", "-B", "-f"])
+            .arg(&pom)
+            .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
+            .arg(format!("-DoutputDirectory={}", dir.display()))
+            .status()
+            .context("mvn does not start: install Apache Maven 3 (Debian: maven) and a JDK")?;
+        if !status.success() {
+            bail!("mvn could not fetch Apache ZooKeeper {APACHE_VERSION}: {status}; see its messages above");
+        }
+        File::create(dir.join("complete"))?;
+    }
+    Ok(format!("{}/*", dir.display()))
+}
+
+fn command(kind: Kind) -> Result<Command> {
+    Ok(match kind {
+        Kind::Apache => {
+            let mut java = Command::new("java");
+            java.args(["-Xmx1g", "-XX:+UseSerialGC", "-cp"]).arg(apache_class_path()?);
+            java.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain");
+            java
+        }
+        Kind::Rookeeper => {
+            let binary = std::env::var_os("ROOKEEPER_BIN")
+                .context("set ROOKEEPER_BIN to the path of the rookeeper binary that is to be tested")?;
+            let mut command = Command::new(binary);
+            command.arg("server");
+            command
+        }
+    })
+}
+
+impl Server {
+    /// Starts a server on an empty folder and waits until it serves.
+    pub fn start(kind: Kind, profile: Profile, port: u16) -> Result<Server> {
+        let dir = work_dir().join(format!("{}-{port}", kind.name()));
+        if dir.exists() {
+            fs::remove_dir_all(&dir).with_context(|| format!("cannot empty {}", dir.display()))?;
+        }
+        let data = dir.join("data");
+        fs::create_dir_all(&data)?;
+        let cfg = dir.join("zoo.cfg");
+        fs::write(&cfg, profile.zoo_cfg(&data, port))?;
+        let log = File::create(dir.join("log"))?;
+        let child = command(kind)?
+            .arg(&cfg)
+            .current_dir(&dir)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("{} does not start", kind.name()))?;
+        let mut server = Server { kind, address: SocketAddr::from(([127, 0, 0, 1], port)), child, dir };
+        server.wait_until_serving()?;
+        Ok(server)
+    }
+
+    fn wait_until_serving(&mut self) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                bail!(
+                    "{} ended at once ({status}); see {}",
+                    self.kind.name(),
+                    self.dir.join("log").display()
+                );
+            }
+            if four_letters(self.address, b"isro").is_some_and(|answer| answer == b"rw") {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("{} does not serve after a minute; see {}", self.kind.name(), self.dir.join("log").display())
+    }
+
+    /// Whether the process still runs.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The answer to a four-letter word.
+fn four_letters(address: SocketAddr, word: &[u8; 4]) -> Option<Vec<u8>> {
+    let mut connection = crate::connection::Connection::open(address).ok()?;
+    connection.send(word, 0);
+    match connection.receive_rest(Duration::from_secs(2)) {
+        crate::connection::Incoming::Closed(answer) => Some(answer),
+        crate::connection::Incoming::Frame(_) | crate::connection::Incoming::Silent => None,
+    }
+}

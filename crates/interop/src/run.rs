@@ -1,0 +1,65 @@
+//! Chooses and runs suites, one after the other, so that memory and processor use stay modest.
+use crate::clients;
+use crate::fetch;
+use crate::report::{self, Suite};
+use crate::server::ServerKind;
+use crate::servers;
+use anyhow::{Result, bail};
+use std::path::PathBuf;
+
+/// What to run, on which server.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub server: ServerKind,
+    /// Only the suites whose name is this or starts with it.
+    pub only: Option<String>,
+    /// The long form: more rounds, all variants.
+    pub long: bool,
+    /// Start of every random choice; printed, so that a run can be repeated.
+    pub seed: u64,
+    /// Rounds of the kill test, if not the form's own number.
+    pub rounds: Option<usize>,
+}
+
+type Runner = Box<dyn Fn(&Options) -> Result<Suite>>;
+
+/// Every suite by its name, in the order in which they run.
+fn suites() -> Vec<(String, Runner)> {
+    let mut all: Vec<(String, Runner)> = vec![("servers".into(), Box::new(servers::check))];
+    for client in clients::CLIENTS {
+        all.push((format!("client-{}", client.name), Box::new(|options| clients::check(client, options))));
+    }
+    all.push(("client-zkcli".into(), Box::new(clients::check_shell)));
+    all
+}
+
+/// Runs the chosen suites and prints a line for each and a table; true if all passed.
+pub fn run(options: &Options) -> Result<bool> {
+    let only = options.only.as_deref().unwrap_or("");
+    let exact = suites().iter().any(|(name, _)| name == only);
+    let wanted = |name: &str| if exact { name == only } else { name.starts_with(only) };
+    let chosen: Vec<_> = suites().into_iter().filter(|(name, _)| wanted(name)).collect();
+    if chosen.is_empty() {
+        let names: Vec<String> = suites().into_iter().map(|(name, _)| name).collect();
+        bail!("no suite is called {only}; there are: {}", names.join(", "));
+    }
+    println!("seed {}, server {}", options.seed, options.server);
+    let mut done = Vec::new();
+    for (name, runner) in chosen {
+        done.push(runner(options).unwrap_or_else(|error| {
+            let mut suite = Suite::start(&name, &options.server.to_string());
+            suite.add("set-up", Some(format!("{error:#}")));
+            suite.finish()
+        }));
+    }
+    print!("\n{}", report::table(&done));
+    Ok(done.iter().all(Suite::passed))
+}
+
+/// An empty folder for one check. It is kept afterwards, for a look at what a server printed.
+pub fn scratch(name: &str) -> Result<PathBuf> {
+    let dir = fetch::interop_dir()?.join("scratch").join(name);
+    fetch::remove_dir(&dir)?;
+    std::fs::create_dir_all(&dir)?;
+    Ok(dir)
+}

@@ -1,0 +1,527 @@
+//! One client connection as a machine: bytes in, answers out, writes passed on.
+//!
+//! Requests are handled in the order in which they came. Writes go to the node one behind the other; a read waits
+//! until no write of its connection is under way, and what waits simply stays unparsed in the inbound bytes. So a read
+//! sees every write sent before it and none sent after it, and there is no queue to bound but those bytes.
+
+use crate::auth::{self, AuthIds, Shown};
+use crate::limits::{
+    INBOUND_BYTES, OUTBOUND_CLOSE_BYTES, OUTBOUND_PAUSE_BYTES, REQUESTS_PER_TURN,
+    WRITES_IN_FLIGHT_PER_CONNECTION,
+};
+use crate::machine::{Submission, SubmissionKind, Submitted};
+use crate::outbound::ConnId;
+use crate::read::{self, ReadContext};
+use crate::reply;
+use crate::session::Session;
+use crate::settings::Settings;
+use crate::throttle::Inflight;
+use crate::watch::{Watcher, Watches};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use tree::Tree;
+use wire::jute::Limits;
+use wire::ops::OpClass;
+use wire::request::{AuthPacket, RequestHeader};
+use wire::{ErrorCode, OpCode, Reader, frame};
+
+/// What a connection needs while it handles bytes; all of it is shared, and the tree is locked against changes.
+pub struct ConnContext<'a> {
+    pub tree: &'a Tree,
+    pub watches: &'a Watches,
+    pub settings: &'a Settings,
+    pub inflight: &'a Inflight,
+    pub now_ms: i64,
+    pub submission: &'a mut Submission,
+}
+
+/// Where a connection stands after handling bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Waits for more bytes, or for answers.
+    Waiting,
+    /// Its turn is over though it could go on.
+    More,
+    /// It began with a four-letter word instead of a handshake.
+    Word([u8; 4]),
+    /// To be closed once its outgoing bytes are sent.
+    Closing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Fresh,
+    /// The handshake is with the node.
+    Connecting,
+    Open,
+    /// closeSession is with the node: whatever follows it is ignored.
+    Ending,
+    Closing,
+}
+
+/// Counters of one connection, read by `cons` and `stat`. Times in ms of the server's monotonic clock.
+#[derive(Debug, Default)]
+pub struct ConnStats {
+    pub received: AtomicU64,
+    pub sent: AtomicU64,
+    pub queued: AtomicU64,
+    pub session_id: AtomicI64,
+    pub session_timeout_ms: AtomicI64,
+    pub last_op: AtomicI64,
+    pub last_cxid: AtomicI64,
+    pub last_zxid: AtomicI64,
+    pub last_response_ms: AtomicI64,
+    pub last_latency_ms: AtomicI64,
+    pub max_latency_ms: AtomicI64,
+    pub total_latency_ms: AtomicI64,
+}
+
+/// See the module's introduction.
+pub struct Conn {
+    id: ConnId,
+    phase: Phase,
+    watcher: Arc<Watcher>,
+    ids: AuthIds,
+    session: Option<Arc<Session>>,
+    inbound: Vec<u8>,
+    out: Vec<u8>,
+    writes_in_flight: u32,
+    large_bytes: i64,
+    blocked_since_ms: Option<i64>,
+    /// The last turn ended because too much was outgoing.
+    held_back: bool,
+    stats: Arc<ConnStats>,
+}
+
+/// What to do after one frame.
+enum Flow {
+    Next,
+    /// The frame must wait.
+    Blocked,
+    Close,
+}
+
+const WORDS: [&[u8; 4]; 19] = [
+    b"ruok",
+    b"srvr",
+    b"stat",
+    b"mntr",
+    b"conf",
+    b"cons",
+    b"envi",
+    b"wchs",
+    b"wchc",
+    b"wchp",
+    b"dirs",
+    b"isro",
+    b"dump",
+    b"crst",
+    b"srst",
+    b"gtmk",
+    b"stmk",
+    b"hash",
+    &[0xff, 0xf4, 0xff, 0xfd],
+];
+
+impl Conn {
+    pub fn new(id: ConnId, address: IpAddr) -> Conn {
+        let ids = auth::initial_ids(address);
+        Conn {
+            id,
+            phase: Phase::Fresh,
+            watcher: Watcher::new(id, ids.clone()),
+            ids,
+            session: None,
+            inbound: Vec::new(),
+            out: Vec::new(),
+            writes_in_flight: 0,
+            large_bytes: 0,
+            blocked_since_ms: None,
+            held_back: false,
+            stats: Arc::new(ConnStats::default()),
+        }
+    }
+
+    pub fn id(&self) -> ConnId {
+        self.id
+    }
+
+    pub fn stats(&self) -> &Arc<ConnStats> {
+        &self.stats
+    }
+
+    pub fn session(&self) -> Option<&Arc<Session>> {
+        self.session.as_ref()
+    }
+
+    /// Bytes to send.
+    pub fn outgoing(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    pub fn has_outgoing(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// Whether inbound bytes wait for nothing but room in the outgoing ones.
+    pub fn has_kept_requests(&self) -> bool {
+        self.has_backlog() && self.held_back
+    }
+
+    /// Whether its socket should be read: there is room for what comes.
+    pub fn wants_bytes(&self, max_buffer: usize) -> bool {
+        self.phase != Phase::Closing
+            && self.out.len() < OUTBOUND_PAUSE_BYTES
+            && self.inbound.len() < INBOUND_BYTES.max(max_buffer + 4)
+    }
+
+    /// Whether inbound bytes wait that could be handled now.
+    pub fn has_backlog(&self) -> bool {
+        !self.inbound.is_empty() && self.phase != Phase::Closing
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.phase == Phase::Closing
+    }
+
+    /// Whether no handshake has been seen: such connections are closed after a while.
+    pub fn is_fresh(&self) -> bool {
+        self.phase == Phase::Fresh
+    }
+
+    /// Takes bytes from the socket and handles every request that can be handled now.
+    pub fn handle(&mut self, fresh: &[u8], cx: &mut ConnContext<'_>) -> Progress {
+        if self.inbound.is_empty() {
+            let (progress, used) = self.handle_bytes(fresh, cx);
+            self.inbound.extend_from_slice(&fresh[used..]);
+            return progress;
+        }
+        self.inbound.extend_from_slice(fresh);
+        let mut inbound = std::mem::take(&mut self.inbound);
+        let (progress, used) = self.handle_bytes(&inbound, cx);
+        if used == inbound.len() {
+            // An idle connection holds no memory.
+            self.inbound = Vec::new();
+        } else {
+            inbound.drain(..used);
+            self.inbound = inbound;
+        }
+        progress
+    }
+
+    fn handle_bytes(&mut self, bytes: &[u8], cx: &mut ConnContext<'_>) -> (Progress, usize) {
+        let mut used = 0;
+        for _ in 0..REQUESTS_PER_TURN {
+            match self.phase {
+                Phase::Closing => return (Progress::Closing, bytes.len()),
+                Phase::Ending => return (Progress::Waiting, bytes.len()),
+                Phase::Connecting => return (Progress::Waiting, used),
+                Phase::Fresh => {
+                    if let Some(word) = bytes.first_chunk::<4>().filter(|w| WORDS.contains(w)) {
+                        return (Progress::Word(*word), bytes.len());
+                    }
+                }
+                Phase::Open => {}
+            }
+            self.held_back = self.out.len() >= OUTBOUND_PAUSE_BYTES;
+            if self.held_back {
+                return (Progress::Waiting, used);
+            }
+            let (payload, taken) = match frame::split(&bytes[used..], cx.settings.max_buffer) {
+                Ok(Some(split)) => split,
+                Ok(None) => return (Progress::Waiting, used),
+                Err(_) => return (self.close(), bytes.len()),
+            };
+            let flow = if self.phase == Phase::Fresh {
+                self.connect(payload, cx)
+            } else {
+                self.request(payload, cx)
+            };
+            match flow {
+                Flow::Next => used += taken,
+                Flow::Blocked => return (Progress::Waiting, used),
+                Flow::Close => return (self.close(), bytes.len()),
+            }
+        }
+        (Progress::More, used)
+    }
+
+    /// No further request is handled; what is outgoing is still sent.
+    pub fn close(&mut self) -> Progress {
+        self.phase = Phase::Closing;
+        self.inbound = Vec::new();
+        Progress::Closing
+    }
+
+    fn connect(&mut self, payload: &[u8], cx: &mut ConnContext<'_>) -> Flow {
+        if wire::request::ConnectRequest::decode(payload).is_err() {
+            return Flow::Close;
+        }
+        self.stats.received.fetch_add(1, Ordering::Relaxed);
+        self.phase = Phase::Connecting;
+        self.submit(cx, SubmissionKind::Connect, payload);
+        Flow::Next
+    }
+
+    fn submit(&self, cx: &mut ConnContext<'_>, kind: SubmissionKind, body: &[u8]) {
+        let start = cx.submission.bytes.len();
+        cx.submission.bytes.extend_from_slice(body);
+        cx.submission.requests.push(Submitted {
+            conn: self.id,
+            session_id: self.session.as_ref().map_or(0, |s| s.id),
+            kind,
+            start,
+            end: cx.submission.bytes.len(),
+            ids: self.ids.clone(),
+            received_ms: self.blocked_since_ms.unwrap_or(cx.now_ms),
+        });
+    }
+
+    /// The steps of client-surface §1.2.
+    fn request(&mut self, payload: &[u8], cx: &mut ConnContext<'_>) -> Flow {
+        let limits = Limits { field_bytes: cx.settings.max_record };
+        let mut body = Reader::with_limits(payload, limits);
+        let Ok(header) = RequestHeader::decode(&mut body) else { return Flow::Close };
+        let op = OpCode::from_code(header.op);
+        match op.map(|op| (op, op.class())) {
+            Some((op, OpClass::Connection)) => self.authenticate(op, header.xid, body, cx),
+            Some((op, class @ (OpClass::Read | OpClass::Write | OpClass::Sync))) => {
+                if self.must_wait(class, cx) {
+                    self.blocked_since_ms.get_or_insert(cx.now_ms);
+                    return Flow::Blocked;
+                }
+                let flow = self.admitted(op, class, header.xid, body, payload.len(), cx);
+                self.blocked_since_ms = None;
+                flow
+            }
+            Some((_, OpClass::Internal)) | None => {
+                if self.writes_in_flight > 0 {
+                    return Flow::Blocked;
+                }
+                self.refuse_unknown(header.xid)
+            }
+        }
+    }
+
+    fn refuse_unknown(&mut self, xid: i32) -> Flow {
+        let touched = self.session.as_ref().is_some_and(|s| !s.is_closing());
+        if touched {
+            reply::write_plain(&mut self.out, xid, -1, ErrorCode::Unimplemented.code());
+            return Flow::Close;
+        }
+        Flow::Next
+    }
+
+    /// Order within the session, and the limits on what is under way.
+    fn must_wait(&self, class: OpClass, cx: &ConnContext<'_>) -> bool {
+        let throttle = &cx.settings.throttle;
+        if class == OpClass::Read {
+            return self.writes_in_flight > 0;
+        }
+        let under_way = cx.inflight.requests();
+        self.writes_in_flight >= WRITES_IN_FLIGHT_PER_CONNECTION
+            || (under_way >= throttle.global_outstanding && self.writes_in_flight > 0)
+            || (throttle.max_requests > 0 && under_way >= throttle.max_requests)
+    }
+
+    fn admitted(
+        &mut self,
+        op: OpCode,
+        class: OpClass,
+        xid: i32,
+        body: Reader<'_>,
+        bytes: usize,
+        cx: &mut ConnContext<'_>,
+    ) -> Flow {
+        self.stats.received.fetch_add(1, Ordering::Relaxed);
+        if !self.is_authenticated(cx) {
+            let code = ErrorCode::SessionClosedRequireSaslAuth.code();
+            let xid = if op == OpCode::Ping { wire::ops::xid::PING } else { xid };
+            reply::write_plain(&mut self.out, xid, 0, code);
+            return Flow::Close;
+        }
+        let throttle = &cx.settings.throttle;
+        let large = throttle.large_request_threshold > 0 && bytes as i64 > throttle.large_request_threshold;
+        if large && cx.inflight.large_bytes() + bytes as i64 > throttle.large_request_max_bytes {
+            return Flow::Close;
+        }
+        let Some(session) = &self.session else { return Flow::Close };
+        if !session.touch(cx.now_ms) {
+            return Flow::Next;
+        }
+        if self.waited_too_long(op, cx) {
+            reply::write_plain(&mut self.out, xid, cx.tree.last_zxid(), ErrorCode::ThrottledOp.code());
+            return Flow::Next;
+        }
+        if class == OpClass::Read {
+            self.read(op, xid, body, cx);
+            return Flow::Next;
+        }
+        if large {
+            self.large_bytes += bytes as i64;
+            cx.inflight.add_large_bytes(bytes as i64);
+        }
+        self.writes_in_flight += 1;
+        cx.inflight.add_requests(1);
+        self.note(op, xid, cx);
+        self.submit(cx, SubmissionKind::Request { op, xid }, body.rest());
+        if op == OpCode::CloseSession {
+            self.phase = Phase::Ending;
+        }
+        Flow::Next
+    }
+
+    fn waited_too_long(&self, op: OpCode, cx: &ConnContext<'_>) -> bool {
+        let limit_ms = cx.settings.throttle.throttled_op_wait_ms;
+        let exempt = matches!(op, OpCode::Ping | OpCode::CloseSession);
+        let waited_ms = self.blocked_since_ms.map_or(0, |since| cx.now_ms - since);
+        limit_ms > 0 && waited_ms > limit_ms && !exempt
+    }
+
+    fn is_authenticated(&self, cx: &ConnContext<'_>) -> bool {
+        match &cx.settings.auth.enforced_schemes {
+            None => true,
+            Some(schemes) => self.ids.iter().any(|id| schemes.contains(&id.scheme)),
+        }
+    }
+
+    fn note(&self, op: OpCode, xid: i32, cx: &ConnContext<'_>) {
+        let stats = &self.stats;
+        stats.last_op.store(i64::from(op.code()), Ordering::Relaxed);
+        if xid > 0 {
+            stats.last_cxid.store(i64::from(xid), Ordering::Relaxed);
+        }
+        stats.last_zxid.store(cx.tree.last_zxid(), Ordering::Relaxed);
+        stats.last_response_ms.store(cx.now_ms, Ordering::Relaxed);
+    }
+
+    fn read(&mut self, op: OpCode, xid: i32, body: Reader<'_>, cx: &ConnContext<'_>) {
+        let context = ReadContext {
+            tree: cx.tree,
+            watches: cx.watches,
+            settings: cx.settings,
+            watcher: &self.watcher,
+            ids: &self.ids,
+            session_id: self.session.as_ref().map_or(0, |s| s.id),
+        };
+        // A refusal is in the answer already.
+        let _refused = read::answer(&context, op, xid, body, &mut self.out);
+        self.stats.sent.fetch_add(1, Ordering::Relaxed);
+        self.note(op, xid, cx);
+    }
+
+    /// Answered by the connection itself, with zxid 0, and not bound to the order of other answers.
+    fn authenticate(&mut self, op: OpCode, xid: i32, mut body: Reader<'_>, cx: &ConnContext<'_>) -> Flow {
+        self.stats.received.fetch_add(1, Ordering::Relaxed);
+        if op == OpCode::Sasl {
+            // Not configured: an empty token, and the client goes on without.
+            let answered = reply::write(&mut self.out, xid, 0, |out| {
+                wire::jute::Put::put_buffer(out, None);
+                Ok(())
+            });
+            return if answered.is_ok() { Flow::Next } else { Flow::Close };
+        }
+        let Ok(packet) = AuthPacket::decode(&mut body) else { return Flow::Close };
+        let scheme = packet.scheme.unwrap_or_default();
+        match auth::show(&cx.settings.auth, &self.ids, &scheme, packet.auth) {
+            Shown::Ids(ids) => {
+                self.watcher.set_ids(ids.clone());
+                self.ids = ids;
+                reply::write_plain(&mut self.out, xid, 0, 0);
+                Flow::Next
+            }
+            Shown::Refused => {
+                reply::write_plain(&mut self.out, xid, 0, ErrorCode::AuthFailed.code());
+                Flow::Close
+            }
+            Shown::Closed => Flow::Close,
+        }
+    }
+
+    /// A notification from the node.
+    pub fn on_event(&mut self, frame: &[u8]) {
+        if self.phase != Phase::Closing {
+            self.push(frame);
+        }
+    }
+
+    /// The answer to a submitted request.
+    pub fn on_reply(&mut self, frame: &[u8], inflight: &Inflight) {
+        self.writes_in_flight = self.writes_in_flight.saturating_sub(1);
+        inflight.add_requests(-1);
+        if self.writes_in_flight == 0 && self.large_bytes > 0 {
+            inflight.add_large_bytes(-self.large_bytes);
+            self.large_bytes = 0;
+        }
+        self.stats.sent.fetch_add(1, Ordering::Relaxed);
+        if self.phase != Phase::Closing {
+            self.push(frame);
+        }
+    }
+
+    /// The handshake succeeded.
+    pub fn on_welcome(&mut self, frame: &[u8], session: Arc<Session>) {
+        self.stats.sent.fetch_add(1, Ordering::Relaxed);
+        self.stats.session_id.store(session.id, Ordering::Relaxed);
+        self.stats.session_timeout_ms.store(i64::from(session.timeout_ms()), Ordering::Relaxed);
+        self.session = Some(session);
+        self.push(frame);
+        if self.phase == Phase::Connecting {
+            self.phase = Phase::Open;
+        }
+    }
+
+    /// The node ends this connection.
+    pub fn on_close(&mut self, frame: Option<&[u8]>) {
+        if let Some(frame) = frame {
+            self.push(frame);
+        }
+        self.close();
+    }
+
+    fn push(&mut self, frame: &[u8]) {
+        if self.out.len() > OUTBOUND_CLOSE_BYTES {
+            self.out = Vec::new();
+            self.close();
+            return;
+        }
+        self.out.extend_from_slice(frame);
+    }
+
+    /// The socket is gone: gives back what was counted and tells the node.
+    pub fn on_gone(
+        &mut self,
+        watches: &Watches,
+        inflight: &Inflight,
+        now_ms: i64,
+        submission: &mut Submission,
+    ) {
+        watches.remove_connection(&self.watcher);
+        inflight.add_requests(-i64::from(self.writes_in_flight));
+        inflight.add_large_bytes(-self.large_bytes);
+        (self.writes_in_flight, self.large_bytes) = (0, 0);
+        self.phase = Phase::Closing;
+        if let Some(session) = &self.session {
+            let at = submission.bytes.len();
+            submission.requests.push(Submitted {
+                conn: self.id,
+                session_id: session.id,
+                kind: SubmissionKind::Gone,
+                start: at,
+                end: at,
+                ids: self.ids.clone(),
+                received_ms: now_ms,
+            });
+        }
+    }
+
+    /// Whether a request waits for others than this connection's own: nothing will say when it can go on.
+    pub fn is_stalled(&self) -> bool {
+        self.blocked_since_ms.is_some() && self.writes_in_flight == 0 && self.phase == Phase::Open
+    }
+
+    pub fn writes_in_flight(&self) -> u32 {
+        self.writes_in_flight
+    }
+}

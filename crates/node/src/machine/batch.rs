@@ -1,0 +1,52 @@
+//! Log records on their way to the disk, and from there to the tree.
+
+use wire::file::RECORD_OVERHEAD_BYTES;
+
+/// Whole log records, one behind the other, exactly as the file will hold them.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub bytes: Vec<u8>,
+    /// Where each record begins.
+    starts: Vec<u32>,
+    first_zxid: i64,
+    last_zxid: i64,
+}
+
+impl Batch {
+    pub(super) fn with_capacity(bytes: usize) -> Batch {
+        Batch { bytes: Vec::with_capacity(bytes), ..Batch::default() }
+    }
+
+    pub(super) fn add(&mut self, start: usize, zxid: i64) {
+        if self.starts.is_empty() {
+            self.first_zxid = zxid;
+        }
+        self.last_zxid = zxid;
+        self.starts.push(u32::try_from(start).expect("a batch is bounded far below 4 GiB"));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    pub fn first_zxid(&self) -> i64 {
+        self.first_zxid
+    }
+
+    pub fn last_zxid(&self) -> i64 {
+        self.last_zxid
+    }
+
+    /// The payload of record `i`: header, transaction, digest.
+    pub fn payload(&self, i: usize) -> &[u8] {
+        let start = self.starts[i] as usize;
+        let end = self.starts.get(i + 1).map_or(self.bytes.len(), |next| *next as usize);
+        const HEAD: usize = RECORD_OVERHEAD_BYTES - 1;
+        &self.bytes[start + HEAD..end - 1]
+    }
+}

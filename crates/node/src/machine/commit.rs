@@ -1,0 +1,237 @@
+//! From a durable record to the tree, the watchers and the one who asked.
+
+use super::handshake::write_response;
+use super::{Awaited, Node, Now, Waiting};
+use crate::acl;
+use crate::outbound::Outbound;
+use crate::reply;
+use crate::watch::{Watcher, Watches};
+use tree::{AclId, ApplyResult, Change, ChangeKind, Tree};
+use wire::jute::{Limits, Put};
+use wire::multi::MultiHeader;
+use wire::reply::{EventType, encode_event};
+use wire::txn::{CreateKind, Txn, TxnRecord};
+use wire::{DecodeError, ErrorCode, OpCode};
+
+impl Node {
+    /// Whether there is something to commit.
+    pub fn has_commits(&self) -> bool {
+        self.in_flight.front().is_some_and(|b| b.last_zxid() <= self.zab.committed())
+    }
+
+    /// Applies up to `limit` committed records, so that the caller's lock is held for a bounded time. Events and
+    /// replies are handed out as each is applied. Returns whether more remain.
+    ///
+    /// # Panics
+    /// If a record that this node wrote cannot be read back: memory and log would differ from here on.
+    pub fn commit(
+        &mut self,
+        tree: &mut Tree,
+        watches: &Watches,
+        now: Now,
+        limit: usize,
+        out: &mut impl Outbound,
+    ) -> bool {
+        let mut budget = limit;
+        while self.has_commits() && budget > 0 {
+            let Some(batch) = self.in_flight.front().cloned() else { break };
+            let end = batch.len().min(self.applied_records + budget);
+            for i in self.applied_records..end {
+                self.apply(tree, watches, now, batch.payload(i), out);
+            }
+            budget -= end - self.applied_records;
+            self.applied_records = end;
+            if end == batch.len() {
+                self.in_flight.pop_front();
+                self.applied_records = 0;
+            }
+        }
+        self.prep.retire(tree.last_zxid());
+        tree.sweep();
+        self.answer_ready(tree, now, out);
+        self.has_commits()
+    }
+
+    fn apply(
+        &mut self,
+        tree: &mut Tree,
+        watches: &Watches,
+        now: Now,
+        payload: &[u8],
+        out: &mut impl Outbound,
+    ) {
+        let limits = Limits { field_bytes: self.settings.max_record.max(payload.len()) };
+        let record = TxnRecord::decode(payload, limits).unwrap_or_else(|e: DecodeError| {
+            panic!("a record that this server wrote cannot be read back: {e}");
+        });
+        self.answer_ready(tree, now, out);
+        let mut changes = Vec::new();
+        let result = tree.apply(&record, &mut changes);
+        tree.check_digest(record.digest);
+        if !watches.is_empty() {
+            for change in &changes {
+                self.fire(tree, watches, record.header.zxid, change, out);
+            }
+        }
+        if self.waiting.front().is_some_and(|w| w.zxid == record.header.zxid && w.what.is_txn())
+            && let Some(waiting) = self.waiting.pop_front()
+        {
+            self.write_latency.record((now.mono_ms - waiting.received_ms).max(0) as u64);
+            self.answer(&waiting, &record, &result, tree, out);
+        }
+        if matches!(record.txn, Txn::CloseSession { .. })
+            && let Some(conn) = self.sessions.remove(record.header.session_id)
+        {
+            out.close(conn, None);
+        }
+    }
+
+    fn answer(
+        &mut self,
+        waiting: &Waiting,
+        record: &TxnRecord<'_>,
+        result: &ApplyResult,
+        tree: &Tree,
+        out: &mut impl Outbound,
+    ) {
+        self.frame.clear();
+        if let Awaited::Welcome { timeout_ms, read_only } = waiting.what {
+            match self.sessions.get(waiting.session_id) {
+                Some(session) if !session.is_closing() => {
+                    write_response(&mut self.frame, waiting.session_id, timeout_ms, read_only);
+                    out.welcome(waiting.conn, &self.frame, session.clone());
+                }
+                _ => out.close(waiting.conn, None),
+            }
+            return;
+        }
+        // The refusal, if any, is part of the frame already.
+        let _refused = reply::write(&mut self.frame, waiting.xid, tree.last_zxid(), |body| {
+            write_body(&record.txn, result, body)
+        });
+        out.reply(waiting.conn, &self.frame);
+    }
+
+    fn fire(
+        &mut self,
+        tree: &Tree,
+        watches: &Watches,
+        zxid: i64,
+        change: &Change<'_>,
+        out: &mut impl Outbound,
+    ) {
+        let path: &str = &change.path;
+        match change.kind {
+            ChangeKind::DataChanged => {
+                let mut event = Event::new(self, tree, zxid, EventType::DataChanged, path, change.acl);
+                watches.fire_data(path, &mut |w| event.tell(w, out));
+            }
+            ChangeKind::Created => {
+                let mut event = Event::new(self, tree, zxid, EventType::Created, path, change.acl);
+                watches.fire_data(path, &mut |w| event.tell(w, out));
+            }
+            ChangeKind::Deleted => {
+                let mut event = Event::new(self, tree, zxid, EventType::Deleted, path, change.acl);
+                let told = watches.fire_data(path, &mut |w| event.tell(w, out));
+                watches.fire_child(path, told, &mut |w| event.tell(w, out));
+            }
+        }
+        if change.kind != ChangeKind::DataChanged {
+            let Some((parent, _)) = tree::parent_and_name(path) else { return };
+            let kind = EventType::ChildrenChanged;
+            let mut event = Event::new(self, tree, zxid, kind, parent, change.parent_acl);
+            watches.fire_child(parent, Vec::new(), &mut |w| event.tell(w, out));
+        }
+    }
+}
+
+/// One event on its way to several connections: encoded once, sent to those who may read the znode.
+struct Event<'a> {
+    node: &'a mut Node,
+    tree: &'a Tree,
+    acl: AclId,
+    zxid: i64,
+    kind: EventType,
+    path: &'a str,
+    encoded: bool,
+}
+
+impl<'a> Event<'a> {
+    fn new(
+        node: &'a mut Node,
+        tree: &'a Tree,
+        zxid: i64,
+        kind: EventType,
+        path: &'a str,
+        acl: AclId,
+    ) -> Self {
+        Event { node, tree, acl, zxid, kind, path, encoded: false }
+    }
+
+    fn tell(&mut self, watcher: &Watcher, out: &mut impl Outbound) {
+        let readable = self.acl == 0
+            || acl::permits(
+                &self.node.settings.auth,
+                self.tree.acl(self.acl),
+                &watcher.ids(),
+                wire::data::perm::READ,
+            );
+        if !readable {
+            return;
+        }
+        if !self.encoded {
+            self.encoded = true;
+            self.node.frame.clear();
+            encode_event(&mut self.node.frame, self.zxid, self.kind, self.path);
+        }
+        out.event(watcher.conn, &self.node.frame);
+    }
+}
+
+/// The body of the answer to a write.
+fn write_body(txn: &Txn<'_>, result: &ApplyResult, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+    if let (Txn::Multi(_), ApplyResult::Multi(results)) = (txn, result) {
+        write_multi(txn, results, out);
+        return Ok(());
+    }
+    match (txn, result) {
+        (_, ApplyResult::Error(code)) => {
+            Err(ErrorCode::from_code(*code).unwrap_or(ErrorCode::MarshallingError))
+        }
+        (Txn::Create(create), ApplyResult::Stat(stat)) => {
+            out.put_ustring(&create.path);
+            if !matches!(create.kind, CreateKind::Plain { with_stat: false, .. }) {
+                stat.encode(out);
+            }
+            Ok(())
+        }
+        (_, ApplyResult::Stat(stat)) => {
+            stat.encode(out);
+            Ok(())
+        }
+        (_, ApplyResult::Done | ApplyResult::Multi(_)) => Ok(()),
+    }
+}
+
+fn write_multi(txn: &Txn<'_>, results: &[ApplyResult], out: &mut Vec<u8>) {
+    let Txn::Multi(multi) = txn else { return };
+    for (part, result) in multi.txns().zip(results) {
+        match (part, result) {
+            (_, ApplyResult::Error(code)) => {
+                MultiHeader { op: -1, done: false, err: *code }.encode(out);
+                out.put_i32(*code);
+            }
+            (Ok(part), _) => {
+                let op = match part.op() {
+                    OpCode::CreateContainer | OpCode::CreateTtl => OpCode::Create2,
+                    op => op,
+                };
+                MultiHeader { op: op.code(), done: false, err: 0 }.encode(out);
+                // A part that succeeded has a body or none; it cannot be refused here.
+                let _written = write_body(&part, result, out);
+            }
+            (Err(_), _) => {}
+        }
+    }
+    MultiHeader::END.encode(out);
+}

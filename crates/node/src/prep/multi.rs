@@ -1,0 +1,76 @@
+//! multi: all or nothing. Each part sees the changes of those before it.
+
+use super::create::flags_are_known;
+use super::{Outcome, Prep, Request, malformed};
+use tree::Tree;
+use wire::jute::Put;
+use wire::multi::{MultiOp, MultiOps};
+use wire::{DecodeError, ErrorCode, OpCode, Reader};
+
+impl Prep {
+    /// The record of a multi, which may be that of a failed one: parts before the failing one as they were, the failing
+    /// one with its error, and the rest with -2. Only a multi that cannot be decoded is a refusal.
+    pub(super) fn multi(
+        &mut self,
+        tree: &Tree,
+        rq: &Request<'_>,
+        body: Reader<'_>,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let ops: Result<Vec<MultiOp<'_>>, DecodeError> = MultiOps::new(body).collect();
+        let ops = ops.map_err(malformed)?;
+        let undecodable = |op: &MultiOp<'_>| match op {
+            MultiOp::Create(_, create) => !flags_are_known(create.flags),
+            MultiOp::GetData(_) | MultiOp::GetChildren(_) => true,
+            MultiOp::Delete(_) | MultiOp::SetData(_) | MultiOp::Check(_) => false,
+        };
+        if ops.iter().any(undecodable) {
+            return Err(ErrorCode::MarshallingError);
+        }
+        out.put_count(ops.len());
+        let mut failed = false;
+        for op in &ops {
+            let start = begin_part(out, op.op());
+            let outcome =
+                if failed { Err(ErrorCode::RuntimeInconsistency) } else { self.part(tree, rq, op, out) };
+            match outcome {
+                // A moved session closes the connection, and a part that Apache trips over refuses the whole.
+                Err(error @ (ErrorCode::SessionMoved | ErrorCode::MarshallingError)) => return Err(error),
+                Err(error) => {
+                    if !failed {
+                        failed = true;
+                        self.overlay.roll_back();
+                    }
+                    out.truncate(start);
+                    let start = begin_part(out, OpCode::Error);
+                    out.put_i32(error.code());
+                    finish_part(out, start);
+                }
+                Ok(()) => finish_part(out, start),
+            }
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, tree: &Tree, rq: &Request<'_>, op: &MultiOp<'_>, out: &mut Vec<u8>) -> Outcome {
+        match op {
+            MultiOp::Create(code, request) => self.create(tree, rq, *code, request, out),
+            MultiOp::Delete(request) => self.delete(tree, rq, request, out),
+            MultiOp::SetData(request) => self.set_data(tree, rq, request, out),
+            MultiOp::Check(request) => self.check(tree, rq, request, out),
+            MultiOp::GetData(_) | MultiOp::GetChildren(_) => Err(ErrorCode::MarshallingError),
+        }
+    }
+}
+
+fn begin_part(out: &mut Vec<u8>, op: OpCode) -> usize {
+    let start = out.len();
+    out.put_i32(op.code());
+    out.put_i32(0);
+    start
+}
+
+fn finish_part(out: &mut Vec<u8>, start: usize) {
+    let length = out.len() - start - 8;
+    out.patch_i32(start + 4, length as i32);
+}

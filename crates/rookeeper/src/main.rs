@@ -1,0 +1,19 @@
+//! The `rookeeper` binary: subcommands, and nothing that could be tested elsewhere.
+
+mod arguments;
+mod logging;
+mod serve;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match arguments::parse(&words) {
+        Ok(command) => command.run(),
+        Err(message) => {
+            eprintln!("{message}");
+            std::process::ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! `rookeeper server`: read the configuration, start, wait, end. Exit codes are Apache's (client-surface §12.2).
+
+use crate::arguments::Settings;
+use crate::logging;
+use config::{ConfigFile, Loaded, Severity};
+use server::{StartError, StopReason};
+use std::path::Path;
+use std::process::ExitCode;
+
+const BAD_CONFIG: u8 = 2;
+const NO_DATA_DIR: u8 = 3;
+const UNEXPECTED: u8 = 1;
+const SNAPSHOT_FAILED: u8 = 10;
+
+/// The contents of a file next to the configuration; `None` if it does not exist.
+fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+fn load(settings: &Settings) -> Result<Loaded, String> {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let (server_flags, flags) = (variable("SERVER_JVMFLAGS"), variable("JVMFLAGS"));
+    let contents;
+    let file = match settings.words.as_slice() {
+        [] => Some(ConfigFile {
+            name: config::DEFAULT_CONFIG_NAME,
+            contents: config::DEFAULT_CONFIG.as_bytes(),
+        }),
+        [path] => {
+            contents = std::fs::read(path).map_err(|e| {
+                format!("cannot read the configuration {path}: {e}\nUsage: rookeeper server ZOO_CFG")
+            })?;
+            Some(ConfigFile { name: path, contents: &contents })
+        }
+        _ => None,
+    };
+    let inputs = config::Inputs {
+        file,
+        positional: &settings.words,
+        definitions: &settings.definitions,
+        server_jvm_flags: &server_flags,
+        jvm_flags: &flags,
+        read_file: &read_optional,
+    };
+    config::load(&inputs).map_err(|refused| format!("{refused}\nInvalid config, exiting abnormally"))
+}
+
+pub(crate) fn print_config(settings: &Settings) -> ExitCode {
+    match load(settings) {
+        Ok(loaded) => {
+            for finding in &loaded.findings {
+                eprintln!("{finding}");
+            }
+            print!("{}", config::listing(&loaded.config));
+            ExitCode::SUCCESS
+        }
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::from(BAD_CONFIG)
+        }
+    }
+}
+
+pub(crate) fn serve(settings: &Settings) -> ExitCode {
+    let loaded = match load(settings) {
+        Ok(loaded) => loaded,
+        Err(message) => {
+            eprintln!("{message}");
+            return ExitCode::from(BAD_CONFIG);
+        }
+    };
+    logging::start();
+    for finding in &loaded.findings {
+        match finding.severity {
+            Severity::Error | Severity::Warning => tracing::warn!("{finding}"),
+            Severity::Note => tracing::info!("{finding}"),
+        }
+    }
+    let data_dir = loaded.config.storage.data_dir.display().to_string();
+    let running = match server::start(loaded.config) {
+        Ok(running) => running,
+        Err(error) => {
+            eprintln!("rookeeper cannot start: {error}");
+            return ExitCode::from(match error {
+                StartError::Disk(_) => NO_DATA_DIR,
+                StartError::Ensemble { .. } => BAD_CONFIG,
+                StartError::Recover { .. } | StartError::Listen { .. } | StartError::System { .. } => {
+                    UNEXPECTED
+                }
+            });
+        }
+    };
+    let port = running.address().port();
+    println!(
+        "Rookeeper {} serves on port {port}, standalone, with its data in {data_dir}.",
+        env!("CARGO_PKG_VERSION")
+    );
+    println!("Connect with any ZooKeeper client:  zkCli.sh -server localhost:{port}");
+    println!("Ask how it is:                      echo srvr | nc localhost {port}");
+    println!("Stop it with Ctrl-C; everything acknowledged is on disk.");
+    if let Err(error) = server::stop_on_signals(running.stopper()) {
+        tracing::warn!(%error, "signals cannot be caught: Ctrl-C ends the server at once, which is safe");
+    }
+    end(running.wait())
+}
+
+fn end(reason: StopReason) -> ExitCode {
+    match reason {
+        StopReason::Asked => {
+            println!("Stopped.");
+            ExitCode::SUCCESS
+        }
+        StopReason::LogFailed(error) => {
+            eprintln!(
+                "rookeeper stops: the transaction log cannot be written ({error}). Everything acknowledged so far is \
+                 safe. Mend the disk or free some room, then start again"
+            );
+            ExitCode::from(UNEXPECTED)
+        }
+        StopReason::SnapshotFailed(error) => {
+            eprintln!(
+                "rookeeper stops: a snapshot cannot be written ({error}). Everything acknowledged is safe in the log. \
+                 Mend the disk or free some room, then start again"
+            );
+            ExitCode::from(SNAPSHOT_FAILED)
+        }
+        StopReason::IoFailed(error) => {
+            eprintln!("rookeeper stops: the network cannot be polled ({error}). Start it again");
+            ExitCode::from(UNEXPECTED)
+        }
+    }
+}

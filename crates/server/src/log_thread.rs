@@ -1,0 +1,89 @@
+//! The log thread: batches in, "durable up to here" out. It writes what has piled up with one sync.
+
+use crate::disk::Disk;
+use crate::shared::{Counters, NodeInput, Shared};
+use crate::start::StopReason;
+use journal::LogWriter;
+use node::Batch;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+pub(crate) enum LogInput {
+    Append(Arc<Batch>),
+    /// Begin a new file with the next record.
+    Roll,
+    Stop,
+}
+
+/// Runs until told to stop or until the disk fails: then nothing more is acknowledged, and the server ends.
+pub(crate) fn run(
+    mut log: LogWriter<Disk>,
+    inputs: Receiver<LogInput>,
+    shared: Arc<Shared>,
+    failed: Sender<StopReason>,
+) {
+    let storage = &shared.config.storage;
+    let warn_after = Duration::from_millis(storage.fsync_warning_threshold_ms);
+    let roll_bytes = storage.txn_log_size_limit_bytes;
+    while let Ok(first) = inputs.recv() {
+        let more = std::iter::from_fn(|| inputs.try_recv().ok());
+        let mut durable = None;
+        for input in std::iter::once(first).chain(more) {
+            let done = match input {
+                LogInput::Append(batch) => {
+                    durable = Some(batch.last_zxid());
+                    log.append(batch.first_zxid(), &batch.bytes)
+                }
+                LogInput::Roll => log.sync().and_then(|()| log.roll()),
+                LogInput::Stop => {
+                    if let Err(error) = log.sync() {
+                        tracing::error!(%error, "the log cannot be synced at the end");
+                    }
+                    return;
+                }
+            };
+            if let Err(error) = done {
+                return fail(&failed, error);
+            }
+        }
+        if let Err(error) = sync(&mut log, warn_after, &shared.counters) {
+            return fail(&failed, error);
+        }
+        if let Some(zxid) = durable {
+            shared.inbox.send(NodeInput::Durable(zxid));
+        }
+        if roll_bytes.is_some_and(|limit| log.file_bytes() > limit) {
+            if let Err(error) = log.roll() {
+                return fail(&failed, error);
+            }
+        }
+    }
+}
+
+fn sync(log: &mut LogWriter<Disk>, warn_after: Duration, counters: &Counters) -> io::Result<()> {
+    let start = Instant::now();
+    log.sync()?;
+    let took = start.elapsed();
+    let us = took.as_micros() as u64;
+    counters.fsyncs.fetch_add(1, Ordering::Relaxed);
+    counters.fsync_us_total.fetch_add(us, Ordering::Relaxed);
+    counters.fsync_us_max.fetch_max(us, Ordering::Relaxed);
+    if took > warn_after {
+        let ms = took.as_millis();
+        tracing::warn!(
+            ms,
+            "syncing the transaction log took long; the disk is slow or shared with something busy"
+        );
+    }
+    Ok(())
+}
+
+fn fail(failed: &Sender<StopReason>, error: io::Error) {
+    let reason = StopReason::LogFailed(error.to_string());
+    if failed.send(reason).is_err() {
+        tracing::error!(%error, "the transaction log failed while the server was ending");
+    }
+}

@@ -1,0 +1,177 @@
+//! The node thread: drives [`node::Node`], the only writer of the tree.
+
+use crate::log_thread::LogInput;
+use crate::outbox::Outboxes;
+use crate::shared::{NodeInput, Shared};
+use crate::snapshot_thread::SnapshotInput;
+use node::limits::FROZEN_BYTES;
+use node::{Node, Now};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+/// Records applied under one hold of the exclusive lock.
+const COMMIT_SLICE: usize = 256;
+/// The longest sleep: time must be looked at even when nothing happens.
+const MAX_WAIT_MS: i64 = 1000;
+
+/// When to take a snapshot and begin a new log: after a number of transactions or bytes that differs from server to
+/// server and from time to time, so that the servers of an ensemble do not all pause at once (quorum-and-disk §3.6).
+struct SnapshotPolicy {
+    txn_limit: i64,
+    byte_limit: Option<i64>,
+    txns: i64,
+    bytes: i64,
+    txn_target: i64,
+    byte_target: i64,
+    random: u64,
+}
+
+impl SnapshotPolicy {
+    fn new(txn_limit: i64, byte_limit: Option<i64>, seed: u64) -> Self {
+        let mut policy = SnapshotPolicy {
+            txn_limit,
+            byte_limit,
+            txns: 0,
+            bytes: 0,
+            txn_target: 0,
+            byte_target: 0,
+            random: seed | 1,
+        };
+        policy.restart();
+        policy
+    }
+
+    fn restart(&mut self) {
+        (self.txns, self.bytes) = (0, 0);
+        self.txn_target = self.half_to_whole(self.txn_limit);
+        self.byte_target = self.byte_limit.map_or(i64::MAX, |limit| self.half_to_whole(limit));
+    }
+
+    fn half_to_whole(&mut self, limit: i64) -> i64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let half = (limit / 2).max(1);
+        half + (self.random % half as u64) as i64
+    }
+
+    fn is_due(&self) -> bool {
+        self.txns > self.txn_target || self.bytes > self.byte_target
+    }
+}
+
+pub(crate) struct NodeThread {
+    shared: Arc<Shared>,
+    node: Node,
+    out: Outboxes,
+    log: Sender<LogInput>,
+    snapshots: Sender<SnapshotInput>,
+    policy: SnapshotPolicy,
+    stopping: bool,
+}
+
+impl NodeThread {
+    pub fn new(
+        shared: Arc<Shared>,
+        node: Node,
+        log: Sender<LogInput>,
+        snapshots: Sender<SnapshotInput>,
+        seed: u64,
+    ) -> Self {
+        let storage = &shared.config.storage;
+        let policy = SnapshotPolicy::new(
+            i64::from(storage.snap_count),
+            storage.snap_size_limit_bytes.map(|b| b as i64),
+            seed,
+        );
+        let out = Outboxes::new(shared.mailboxes.clone());
+        NodeThread { shared, node, out, log, snapshots, policy, stopping: false }
+    }
+
+    /// Runs until told to stop; then finishes what is on its way.
+    pub fn run(mut self) {
+        let mut inputs = Vec::new();
+        while !(self.stopping && self.node.is_idle()) {
+            let wait_ms = (self.node.next_tick_ms() - self.shared.clock.mono_ms()).clamp(0, MAX_WAIT_MS);
+            self.shared.inbox.take(Duration::from_millis(wait_ms as u64), &mut inputs);
+            let now = self.shared.clock.now();
+            self.take_inputs(now, &mut inputs);
+            self.hand_to_log();
+            self.commit(now);
+            self.hand_to_log();
+            self.snapshot_if_due();
+            self.out.wake();
+        }
+        // Those threads may have ended by themselves; then there is nobody to tell.
+        let _log_gone = self.log.send(LogInput::Stop);
+        let _snapshots_gone = self.snapshots.send(SnapshotInput::Stop);
+    }
+
+    fn take_inputs(&mut self, now: Now, inputs: &mut Vec<NodeInput>) {
+        let shared = self.shared.clone();
+        let tree = shared.tree.read();
+        for input in inputs.drain(..) {
+            match input {
+                NodeInput::Submission(submission) => self.node.submit(&tree, now, &submission, &mut self.out),
+                NodeInput::Durable(zxid) => self.node.durable(zxid),
+                NodeInput::SnapshotEnded => {}
+                NodeInput::Stop => self.stopping = true,
+            }
+        }
+        if now.mono_ms >= self.node.next_tick_ms() {
+            self.node.tick(&tree, now);
+        }
+        self.out.publish();
+    }
+
+    fn hand_to_log(&mut self) {
+        if let Some(batch) = self.node.take_batch() {
+            self.policy.txns += batch.len() as i64;
+            self.policy.bytes += batch.bytes.len() as i64;
+            // A log thread that has ended has said why; the server is ending.
+            let _log_gone = self.log.send(LogInput::Append(batch));
+        }
+    }
+
+    fn commit(&mut self, now: Now) {
+        let shared = self.shared.clone();
+        let mut worked = false;
+        while self.node.has_commits() {
+            let mut tree = shared.tree.write();
+            self.node.commit(&mut tree, &shared.watches, now, COMMIT_SLICE, &mut self.out);
+            self.out.publish();
+            let held_back = tree.frozen_bytes();
+            drop(tree);
+            worked = true;
+            if held_back > FROZEN_BYTES {
+                // The view must stay exact: writers wait for the snapshot, which hurries when it sees this.
+                self.out.wake();
+                while shared.tree.read().is_frozen() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }
+        if worked {
+            let stats = self.node.stats(&shared.tree.read());
+            *shared.node_stats.lock() = stats;
+        }
+    }
+
+    /// Freezes the tree and begins a new log. One snapshot at a time: when one is still being written, the next
+    /// begins as soon as it has ended.
+    fn snapshot_if_due(&mut self) {
+        if !self.policy.is_due() {
+            return;
+        }
+        let mut tree = self.shared.tree.write();
+        if tree.is_frozen() {
+            return;
+        }
+        let header = tree.freeze();
+        drop(tree);
+        self.policy.restart();
+        let _log_gone = self.log.send(LogInput::Roll);
+        let _snapshots_gone = self.snapshots.send(SnapshotInput::Write(header));
+    }
+}

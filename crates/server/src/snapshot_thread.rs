@@ -1,0 +1,116 @@
+//! The snapshot thread: writes the frozen view of the tree while the server goes on, then purges what is old.
+//!
+//! The tree is locked for short steps only, and the file is written at a bounded rate and synced in pieces, so that
+//! the transaction log's syncs do not wait behind it.
+
+use crate::shared::{NodeInput, Shared};
+use crate::start::StopReason;
+use journal::{Compression, Dir, SnapshotOptions, SnapshotWriter, Storage};
+use node::limits::{FROZEN_BYTES, SNAPSHOT_STEP_SLOTS};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+use tree::FrozenHeader;
+
+pub(crate) enum SnapshotInput {
+    /// The tree is frozen; write what this header begins.
+    Write(FrozenHeader),
+    Stop,
+}
+
+/// Bytes after which what is written is given to the disk and the rate is looked at.
+const PIECE_BYTES: usize = 256 << 10;
+/// The file grows no faster than this, unless writers wait for the end of the snapshot.
+const BYTES_PER_SECOND: f64 = 64.0 * 1024.0 * 1024.0;
+
+pub(crate) fn run(shared: Arc<Shared>, inputs: Receiver<SnapshotInput>, failed: Sender<StopReason>) {
+    let storage = &shared.config.storage;
+    let interval = storage.purge_interval_ms.map(Duration::from_millis);
+    if interval.is_some() {
+        purge(&shared);
+    }
+    loop {
+        let input = match interval {
+            Some(interval) => inputs.recv_timeout(interval),
+            None => inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match input {
+            Ok(SnapshotInput::Write(header)) => {
+                let zxid = header.zxid;
+                let written = write(&shared, &header);
+                shared.tree.write().thaw();
+                if let Err(error) = written {
+                    let reason = StopReason::SnapshotFailed(format!("snapshot.{zxid:x}: {error}"));
+                    // The receiver is gone only when the server is ending anyway.
+                    let _ended = failed.send(reason);
+                    return;
+                }
+                shared.counters.snapshots.fetch_add(1, Ordering::Relaxed);
+                shared.inbox.send(NodeInput::SnapshotEnded);
+            }
+            Err(RecvTimeoutError::Timeout) => purge(&shared),
+            Ok(SnapshotInput::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn options(shared: &Shared) -> SnapshotOptions {
+    let storage = &shared.config.storage;
+    let compression = match storage.snapshot_compression {
+        config::Compression::None => Compression::None,
+        config::Compression::Gzip => Compression::Gzip,
+        config::Compression::Snappy => Compression::Snappy,
+    };
+    SnapshotOptions {
+        compression,
+        digest: storage.digest_enabled,
+        last_zxid: storage.serialize_last_processed_zxid,
+    }
+}
+
+fn write(shared: &Shared, header: &FrozenHeader) -> io::Result<()> {
+    let start = Instant::now();
+    let mut writer = SnapshotWriter::begin(&shared.disk, header, options(shared))?;
+    let mut piece = Vec::with_capacity(2 * PIECE_BYTES);
+    let mut written = 0usize;
+    let mut more = true;
+    while more {
+        let hurry;
+        {
+            let tree = shared.tree.read();
+            hurry = tree.frozen_bytes() > FROZEN_BYTES / 2;
+            more = tree.read_frozen(SNAPSHOT_STEP_SLOTS, |node| {
+                SnapshotWriter::<<crate::disk::Disk as Storage>::File>::encode_node(&node, &mut piece);
+                piece.len() < PIECE_BYTES
+            });
+        }
+        if piece.len() >= PIECE_BYTES || !more {
+            writer.write(&piece)?;
+            written += piece.len();
+            piece.clear();
+            if !hurry {
+                writer.sync_piece()?;
+                let due = Duration::from_secs_f64(written as f64 / BYTES_PER_SECOND);
+                std::thread::sleep(due.saturating_sub(start.elapsed()));
+            }
+        }
+    }
+    let name = writer.finish(&shared.disk)?;
+    let ms = start.elapsed().as_millis();
+    tracing::info!(file = name, bytes = written, ms, "snapshot written");
+    Ok(())
+}
+
+fn purge(shared: &Shared) {
+    match journal::purge(&shared.disk, shared.config.storage.snap_retain_count as usize) {
+        Ok(report) => {
+            for (dir, name) in report.removed {
+                let what = if dir == Dir::Log { "log" } else { "snapshot" };
+                tracing::info!(what, file = name, "removed: no longer needed for recovery");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "old files cannot be removed; will be tried again"),
+    }
+}
