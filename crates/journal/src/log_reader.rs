@@ -63,23 +63,15 @@ pub struct LogFile<F: StorageFile> {
     limit: usize,
     /// Of the last whole record.
     zxid: i64,
-    /// Whether the file's writer leaves marks.
-    marked: bool,
+    /// The last durable position that a mark told of, if the file's writer leaves marks.
+    mark: Option<u64>,
 }
 
 impl<F: StorageFile> LogFile<F> {
     /// Checks the header. `limit` bounds one record: the reader's `jute.maxbuffer` plus extra size.
     pub fn open(file: F, limit: usize) -> Result<Self, LogError> {
-        let mut log = LogFile {
-            file,
-            buffer: Vec::new(),
-            at: 0,
-            base: 0,
-            at_eof: false,
-            limit,
-            zxid: 0,
-            marked: false,
-        };
+        let mut log =
+            LogFile { file, buffer: Vec::new(), at: 0, base: 0, at_eof: false, limit, zxid: 0, mark: None };
         log.fill(FileHeader::ENCODED_BYTES)?;
         let have = log.buffer.len().min(FileHeader::ENCODED_BYTES);
         match FileHeader::decode(&mut Reader::new(&log.buffer)) {
@@ -102,9 +94,10 @@ impl<F: StorageFile> LogFile<F> {
         self.base + self.at as u64
     }
 
-    /// Gives the file back, its position undefined.
-    pub fn into_file(self) -> F {
-        self.file
+    /// From where on the records that end at `end` may not be durable: what the last sync wrote, of which no mark
+    /// tells yet.
+    pub fn doubtful_from(&self, end: u64) -> u64 {
+        self.mark.unwrap_or(end.saturating_sub(UNMARKED_BATCH_BYTES))
     }
 
     /// Has at least `n` bytes after `at` unless the file ends before.
@@ -152,7 +145,7 @@ impl<F: StorageFile> LogFile<F> {
                     self.at += used;
                     let payload = &self.buffer[payload];
                     self.zxid = zxid_of(payload).unwrap_or(self.zxid);
-                    self.marked |= mark::read(payload).is_some();
+                    self.mark = mark::read(payload).or(self.mark);
                     return Ok(LogItem::Record(payload));
                 }
                 RecordAt::Needs(_) if self.at == self.buffer.len() => {
@@ -203,6 +196,7 @@ impl<F: StorageFile> LogFile<F> {
     /// records too far behind to have been in flight with it.
     fn look_behind(&mut self, offset: u64, what: &'static str) -> Result<LogItem<'_>, LogError> {
         let mut farthest = offset;
+        let mut marked = self.mark.is_some();
         loop {
             self.fill(PROBE_BYTES)?;
             let rest = &self.buffer[self.at..];
@@ -216,7 +210,7 @@ impl<F: StorageFile> LogFile<F> {
             {
                 farthest = self.base + self.at as u64;
                 if let Some(durable) = mark::read(payload) {
-                    self.marked = true;
+                    marked = true;
                     if durable > offset && durable <= farthest {
                         return Err(LogError::Damaged { offset, what });
                     }
@@ -226,7 +220,7 @@ impl<F: StorageFile> LogFile<F> {
                 self.at += 1;
             }
         }
-        if !self.marked && farthest - offset > UNMARKED_BATCH_BYTES {
+        if !marked && farthest - offset > UNMARKED_BATCH_BYTES {
             return Err(LogError::Damaged { offset, what });
         }
         Ok(LogItem::End { torn_at: Some(offset) })

@@ -7,7 +7,7 @@
 use crate::log_reader::{LogError, LogFile, LogItem};
 use crate::names;
 use crate::snapshot_reader::{SnapshotError, is_plausible, read_snapshot};
-use crate::storage::{Dir, Storage, StorageFile};
+use crate::storage::{Dir, Storage, StorageFile, read_full};
 use std::io;
 use thiserror::Error;
 use tree::{Rules, Tree};
@@ -101,7 +101,7 @@ pub fn recover<S: Storage>(storage: &S, options: &RecoverOptions) -> Result<Reco
     let mut replay = match newest_snapshot(storage, options, &mut report)? {
         Some(start) => start,
         None if logs.iter().all(|l| l.bytes == 0) => {
-            report.fresh = logs.is_empty();
+            report.fresh = true;
             Replay::from_nothing(options.rules)
         }
         None if options.trust_empty => {
@@ -137,6 +137,25 @@ fn settle<S: Storage>(storage: &S, report: &Report) -> io::Result<()> {
     storage.sync_dir(Dir::Log)?;
     if !storage.same_dir() {
         storage.sync_dir(Dir::Snapshot)?;
+    }
+    Ok(())
+}
+
+/// Writes the bytes of a range once more. After a failed sync the system may hold pages for written that are not, and
+/// a later sync would pass them over: the server that died of that failure must not trust them after its restart.
+fn rewrite(file: &mut impl StorageFile, from: u64, to: u64) -> io::Result<()> {
+    const PIECE: u64 = 1 << 20;
+    let mut at = from.min(to);
+    while at < to {
+        let mut piece = vec![0; PIECE.min(to - at) as usize];
+        file.seek(at)?;
+        let n = read_full(file, &mut piece)?;
+        if n == 0 {
+            break;
+        }
+        file.seek(at)?;
+        file.write_all(&piece[..n])?;
+        at += n as u64;
     }
     Ok(())
 }
@@ -225,9 +244,8 @@ fn newest_snapshot<S: Storage>(
 
 /// How a log file ends.
 enum End {
-    Clean,
-    /// Where a record begins whose write was cut short.
-    Torn(u64),
+    /// Where the records end, from where on they may not be durable, and whether a write was cut short there.
+    Records { end: u64, doubtful_from: u64, torn: bool },
     /// It is the last file, and nothing was ever written to it.
     NoRecords,
 }
@@ -284,12 +302,11 @@ impl Replay {
     ) -> Result<(), RecoverError> {
         let next = self.tree.last_zxid().saturating_add(1);
         let first = logs.iter().rposition(|l| l.zxid <= next).unwrap_or(0);
-        let mut torn = None;
+        let mut sealed = None;
         for (i, file) in logs.iter().enumerate().skip(first) {
             let last = i + 1 == logs.len();
             match self.file(storage, options, file, last, report)? {
-                End::Clean => torn = None,
-                End::Torn(at) => torn = Some((file, at)),
+                End::Records { end, doubtful_from, torn } => sealed = Some((file, end, doubtful_from, torn)),
                 End::NoRecords => {
                     report.repaired.push(format!("{} was never begun: removed", file.name));
                     if options.repair {
@@ -298,15 +315,20 @@ impl Replay {
                 }
             }
         }
-        if let Some((file, at)) = torn {
+        let Some((file, end, doubtful_from, torn)) = sealed else { return Ok(()) };
+        if torn {
             report.repaired.push(format!(
-                "{}: the write of the record at byte {at} was cut short; nobody was told of it, and it is removed",
+                "{}: the write of the record at byte {end} was cut short; nobody was told of it, and it is removed",
                 file.name
             ));
-            if options.repair {
+        }
+        if options.repair {
+            let mut opened = storage.open(Dir::Log, &file.name)?;
+            if torn {
                 // Java would trip over its checksum.
-                storage.open(Dir::Log, &file.name)?.set_len(at)?;
+                opened.set_len(end)?;
             }
+            rewrite(&mut opened, doubtful_from, end)?;
         }
         Ok(())
     }
@@ -345,8 +367,9 @@ impl Replay {
                 Ok(LogItem::Record(payload)) => self.record(payload, offset, options, file, report)?,
                 Ok(LogItem::End { .. }) if last && !records => return Ok(End::NoRecords),
                 Ok(LogItem::End { torn_at }) => {
+                    let torn = torn_at.is_some();
                     report.logs.push(file.name.clone());
-                    return Ok(torn_at.map_or(End::Clean, End::Torn));
+                    return Ok(End::Records { end: offset, doubtful_from: log.doubtful_from(offset), torn });
                 }
                 Err(source) => return Err(self.log_error(file, source)),
             }

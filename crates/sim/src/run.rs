@@ -1,7 +1,9 @@
 //! The durable half of a server, run over a script: append, sync, then acknowledge and apply; snapshots while writes
 //! go on, log rolls and purges in between.
 
-use crate::{Rng, SimDisk, script::OWNERS, script::Script};
+use crate::disk::Image;
+use crate::script::{OWNERS, Script};
+use crate::{Rng, SimDisk, java};
 use journal::{
     Compression, LogOptions, LogWriter, RecoverError, RecoverOptions, Recovered, SnapshotOptions,
     SnapshotWriter, Storage, purge, recover,
@@ -198,4 +200,41 @@ pub fn check(tree: &Tree, script: &Script, acknowledged: i64) -> Result<(), Stri
         return Err(format!("znodes differ at {zxid}"));
     }
     Ok(())
+}
+
+/// Starts on `image` as a server does, and again after another power cut, and once more as Java would.
+///
+/// Returns the zxid that all three found, or what was wrong. `prepare` sees the disk of the first start.
+pub fn examine(
+    image: Image,
+    script: &Script,
+    acknowledged: i64,
+    prepare: impl Fn(&SimDisk),
+) -> Result<i64, String> {
+    let disk = SimDisk::from_image(image);
+    disk.set_phase("recover");
+    prepare(&disk);
+    let first = recover(&disk, &recover_options()).map_err(|e| format!("refused: {e}"))?;
+    check(&first.tree, script, acknowledged)?;
+    if !first.report.warnings.is_empty() {
+        return Err(format!("warnings: {:?}", first.report.warnings));
+    }
+    let zxid = first.tree.last_zxid();
+    // What was recovered is served from now on, so it must survive the next power cut.
+    for tearing in [false, true] {
+        let again = SimDisk::from_image(disk.image().power_cut(&mut Rng::new(7), tearing));
+        let second = recover(&again, &recover_options()).map_err(|e| format!("refused after repair: {e}"))?;
+        check(&second.tree, script, zxid)?;
+        if second.tree.last_zxid() != zxid {
+            return Err(format!("found {zxid} first and {} then", second.tree.last_zxid()));
+        }
+        if !second.report.repaired.is_empty() {
+            return Err(format!("repaired again: {:?}", second.report.repaired));
+        }
+        let seen = java::start(&again.image(), OWNERS).map_err(|e| format!("Java: {e}"))?;
+        if Some(&seen.nodes) != script.after(zxid).map(|m| &m.nodes) {
+            return Err(format!("Java sees something else at {zxid}"));
+        }
+    }
+    Ok(zxid)
 }

@@ -1,84 +1,160 @@
-//! A power cut at every storage call of a script: nothing acknowledged may be lost, whatever the disk kept of the rest.
+//! A power cut, and a kill that spares the page cache, at every storage call of a script: nothing acknowledged may be
+//! lost, whatever the disk kept of the rest. And the other way round: without any one of the syncs, something is.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use journal::recover;
-use sim::disk::Image;
-use sim::run::{Acknowledged, Pace, check, recover_options, run};
-use sim::script::{OWNERS, Script};
-use sim::{Rng, SimDisk, java};
+use journal::{Dir, Storage, StorageFile, recover};
+use sim::disk::{Call, CallKind, Image};
+use sim::run::{Acknowledged, Pace, check, examine, recover_options, run};
+use sim::script::Script;
+use sim::{Rng, SimDisk};
 use std::sync::{Arc, Mutex};
 
-/// What a start on this disk finds, twice over, and what Java makes of it; the last zxid.
-fn examine(image: Image, script: &Script, acknowledged: i64) -> Result<i64, String> {
-    let disk = SimDisk::from_image(image);
-    disk.set_phase("recover");
-    let first = recover(&disk, &recover_options()).map_err(|e| format!("refused: {e}"))?;
-    check(&first.tree, script, acknowledged)?;
-    if !first.report.warnings.is_empty() {
-        return Err(format!("warnings: {:?}", first.report.warnings));
-    }
-    let zxid = first.tree.last_zxid();
-    // What was recovered is served from now on, so it must survive the next power cut.
-    let again = SimDisk::from_image(disk.image().power_cut(&mut Rng::new(7), false));
-    let second = recover(&again, &recover_options()).map_err(|e| format!("refused after repair: {e}"))?;
-    check(&second.tree, script, zxid)?;
-    if second.tree.last_zxid() != zxid {
-        return Err(format!("found {zxid} first and {} then", second.tree.last_zxid()));
-    }
-    if !second.report.repaired.is_empty() {
-        return Err(format!("repaired again: {:?}", second.report.repaired));
-    }
-    let seen = java::start(&again.image(), OWNERS).map_err(|e| format!("Java: {e}"))?;
-    if Some(&seen.nodes) != script.after(zxid).map(|m| &m.nodes) {
-        return Err(format!("Java sees something else at {zxid}"));
-    }
-    Ok(zxid)
-}
+type Syncs = fn(&Call) -> bool;
 
+#[derive(Default)]
 struct Sweep {
     calls: u64,
-    cuts: u64,
+    starts: u64,
     complaints: Vec<String>,
 }
 
-/// Runs the script, cutting the power (`seeds` times, torn differently, and once cleanly) before every call.
-fn sweep(script: &Arc<Script>, pace: Pace, seeds: u64, prepare: impl Fn(&SimDisk)) -> Sweep {
-    let disk = SimDisk::new(pace.seed % 2 == 0);
-    prepare(&disk);
+/// Runs the script; before every call, looks at what a kill and several power cuts would leave.
+fn sweep(script: &Arc<Script>, pace: Pace, same_dir: bool, seeds: u64, ignored: Option<Syncs>) -> Sweep {
+    let disk = SimDisk::new(same_dir);
+    if let Some(which) = ignored {
+        disk.ignore_syncs(which);
+    }
     let acknowledged = Acknowledged::default();
-    let result = Arc::new(Mutex::new(Sweep { calls: 0, cuts: 0, complaints: Vec::new() }));
+    let result = Arc::new(Mutex::new(Sweep::default()));
     let (sink, acked, plan) = (result.clone(), acknowledged.clone(), script.clone());
     disk.observe(move |call, image| {
         let mut sweep = sink.lock().unwrap();
         sweep.calls += 1;
-        for seed in 0..=seeds {
-            let mut rng = Rng::new(call.number << 8 | seed);
-            sweep.cuts += 1;
-            let cut = image.power_cut(&mut rng, seed > 0);
-            if let Err(e) = examine(cut, &plan, acked.get()) {
-                sweep.complaints.push(format!("call {call:?}, seed {seed}: {e}"));
+        if ignored.is_some() && sweep.complaints.len() > 3 {
+            return;
+        }
+        let cut = |seed| image.power_cut(&mut Rng::new(call.number << 8 | seed), seed > 0);
+        for image in (0..=seeds).map(cut).chain([image.clone()]) {
+            sweep.starts += 1;
+            if let Err(e) = examine(image, &plan, acked.get(), |_| {}) {
+                sweep.complaints.push(format!("{call:?}: {e}"));
             }
         }
     });
     let tree = run(&disk, script, pace, &acknowledged).unwrap();
     check(&tree, script, script.len() as i64).unwrap();
-    disk.observe(|_, _| {});
-    Arc::try_unwrap(result).ok().unwrap().into_inner().unwrap()
+    std::mem::take(&mut *result.lock().unwrap())
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_at_any_call() {
     let script = Arc::new(Script::generate(11, 500));
-    for pace in [
-        Pace { seed: 1, ..Pace::default() },
-        Pace { seed: 2, prealloc_bytes: 0, batch: 20, ..Pace::default() },
-        Pace { seed: 3, prealloc_bytes: 256 << 10, batch: 60, roll: 30, ..Pace::default() },
+    for (pace, same_dir) in [
+        (Pace { seed: 1, ..Pace::default() }, false),
+        (Pace { seed: 2, prealloc_bytes: 0, batch: 20, ..Pace::default() }, true),
+        (Pace { seed: 3, prealloc_bytes: 256 << 10, batch: 60, roll: 30, ..Pace::default() }, false),
     ] {
-        let sweep = sweep(&script, pace, 4, |_| {});
-        println!("{pace:?}: {} calls, {} power cuts", sweep.calls, sweep.cuts);
+        let sweep = sweep(&script, pace, same_dir, 3, None);
+        println!("{pace:?}: {} calls, {} starts", sweep.calls, sweep.starts);
         let n = sweep.complaints.len();
         assert!(n == 0, "{n} complaints, first {:#?}", &sweep.complaints[..n.min(5)]);
-        assert!(sweep.calls > 300);
+        assert!(sweep.calls > 150);
     }
+}
+
+#[test]
+fn without_any_one_sync_something_is_lost() {
+    let script = Arc::new(Script::generate(12, 250));
+    let kinds: [(&str, Syncs); 5] = [
+        ("header of a new log", |c| is_log(c) && c.syncs_before == 0),
+        ("log data", |c| is_log(c) && c.syncs_before > 0),
+        ("log folder", |c| c.phase == "run" && c.kind == CallKind::SyncDir && c.dir == Dir::Log),
+        ("snapshot data", |c| c.phase == "run" && c.kind == CallKind::SyncData && c.dir == Dir::Snapshot),
+        ("snapshot folder", |c| c.phase == "run" && c.kind == CallKind::SyncDir && c.dir == Dir::Snapshot),
+    ];
+    let pace = Pace { seed: 5, batch: 12, snapshot: 40, purge: 30, ..Pace::default() };
+    for (name, which) in kinds {
+        let sweep = sweep(&script, pace, false, 4, Some(which));
+        println!("without the sync of the {name}: {:?}", sweep.complaints.first());
+        assert!(!sweep.complaints.is_empty(), "nobody misses the sync of the {name}");
+    }
+    assert_eq!(sweep(&script, pace, false, 1, None).complaints, [""; 0], "with all of them nothing is lost");
+}
+
+fn is_log(call: &Call) -> bool {
+    call.phase == "run" && call.kind == CallKind::SyncData && call.dir == Dir::Log
+}
+
+/// A folder as Java may leave it when it is killed: everything in the page cache, nothing synced.
+fn unsynced(script: &Script, same_dir: bool) -> Image {
+    let disk = SimDisk::new(same_dir);
+    let pace = Pace { snapshot: 0, purge: 0, roll: 0, ..Pace::default() };
+    let half = Script {
+        records: script.records[..100].to_vec(),
+        states: script.states[..101].to_vec(),
+        digests: script.digests[..101].to_vec(),
+    };
+    run(&disk, &half, pace, &Acknowledged::default()).unwrap();
+    let written = disk.image();
+    let disk = SimDisk::new(same_dir);
+    for dir in [Dir::Log, Dir::Snapshot] {
+        for (name, _) in written.list(dir) {
+            disk.create(dir, &name).unwrap().write_all(written.read(dir, &name).unwrap()).unwrap();
+        }
+    }
+    disk.image()
+}
+
+#[test]
+fn what_another_process_left_unsynced_is_made_durable_before_it_is_served() {
+    let script = Script::generate(13, 120);
+    for same_dir in [false, true] {
+        let image = unsynced(&script, same_dir);
+        assert!(image.is_dirty());
+        assert_eq!(examine(image, &script, 100, |_| {}), Ok(100));
+    }
+    let kinds: [(&str, Syncs); 4] = [
+        ("log data", |c| c.kind == CallKind::SyncData && c.dir == Dir::Log),
+        ("log folder", |c| c.kind == CallKind::SyncDir && c.dir == Dir::Log),
+        ("snapshot data", |c| c.kind == CallKind::SyncData && c.dir == Dir::Snapshot),
+        ("snapshot folder", |c| c.kind == CallKind::SyncDir && c.dir == Dir::Snapshot),
+    ];
+    for (name, which) in kinds {
+        let result = examine(unsynced(&script, false), &script, 100, |disk| disk.ignore_syncs(which));
+        assert!(result.is_err(), "nobody misses the sync of the {name} in recovery");
+    }
+}
+
+/// The power goes again at every call of a recovery that has something to repair.
+#[test]
+fn a_recovery_may_be_cut_short_anywhere() {
+    let script = Arc::new(Script::generate(14, 120));
+    let disk = SimDisk::new(false);
+    let acknowledged = Acknowledged::default();
+    let images = Arc::new(Mutex::new(Vec::new()));
+    let (sink, acked) = (images.clone(), acknowledged.clone());
+    disk.observe(move |call, image| {
+        if call.number % 5 == 0 {
+            let cut = image.power_cut(&mut Rng::new(call.number), true);
+            sink.lock().unwrap().push((cut, acked.get()));
+        }
+    });
+    let pace = Pace { batch: 30, ..Pace::default() };
+    run(&disk, &script, pace, &acknowledged).unwrap();
+    let mut cuts = 0;
+    for (image, acked) in images.lock().unwrap().iter().cloned() {
+        let disk = SimDisk::from_image(image);
+        let plan = script.clone();
+        let count = Arc::new(Mutex::new(0));
+        let counter = count.clone();
+        disk.observe(move |call, image| {
+            *counter.lock().unwrap() += 1;
+            let cut = image.power_cut(&mut Rng::new(call.number), true);
+            examine(cut, &plan, acked, |_| {}).unwrap();
+        });
+        recover(&disk, &recover_options()).unwrap();
+        cuts += *count.lock().unwrap();
+    }
+    assert!(cuts > 200, "{cuts}");
 }

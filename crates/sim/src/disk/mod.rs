@@ -278,6 +278,11 @@ impl StorageFile for SimFile {
         Ok(n)
     }
 
+    fn seek(&mut self, to: u64) -> io::Result<()> {
+        self.at = to as usize;
+        Ok(())
+    }
+
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let (mut state, verdict) = self.enter(CallKind::Write)?;
         let short = matches!(verdict, Verdict::Short);
