@@ -3,8 +3,9 @@
 //! A log normally ends in zeros. It may also end in a batch whose write was cut short, of which any sectors may be
 //! missing; that is harmless: nobody was told that it is durable. Damage is something else: a record that was whole
 //! and durable once. A record that is not whole counts as torn only if
-//! 1. a sector of it reads as never written (`torn`), and it is not one flipped bit from being whole, and
-//! 2. no later record says that the file was durable beyond it (`mark`).
+//! 1. it is not one flipped bit from being whole, and
+//! 2. nothing but zeros follows from before its trailer on, or a sector of it reads as never written (`torn`) and
+//! 3. no later record says that the file was durable beyond it (`mark`).
 //!
 //! Files of other writers have no marks; there, whole records farther behind than one batch reaches are the proof.
 
@@ -185,11 +186,19 @@ impl<F: StorageFile> LogFile<F> {
         let offset = self.position();
         self.fill(used.saturating_add(SECTOR))?;
         let rest = &self.buffer[self.at..];
-        if !lost_sector(rest, offset, used) || one_bit_from_whole(rest, self.limit) {
+        if one_bit_from_whole(rest, self.limit) {
             return Err(LogError::Damaged { offset, what });
         }
-        self.at += 1;
-        self.look_behind(offset, what)
+        if lost_sector(rest, offset, used) {
+            self.at += 1;
+            return self.look_behind(offset, what);
+        }
+        // A write that stopped half way (a full disk, a killed process) may end at any byte, before the trailer.
+        self.at += used - 1;
+        if self.skip_zeros()? {
+            return Ok(LogItem::End { torn_at: Some(offset) });
+        }
+        Err(LogError::Damaged { offset, what })
     }
 
     /// Looks for proof that the record at `offset` was durable: a later mark beyond it, or (without marks) whole

@@ -20,13 +20,15 @@ pub(crate) fn to_sector_end(offset: u64) -> usize {
 ///
 /// The part of the first sector that stands before `offset` belongs to earlier records and says nothing.
 pub(crate) fn lost_sector(bytes: &[u8], offset: u64, extent: usize) -> bool {
+    if bytes.len() < extent {
+        // The file ends here: it did not get its length.
+        return true;
+    }
     let mut start = 0;
     let mut end = to_sector_end(offset);
     while start < extent {
-        match bytes.get(start..end.min(bytes.len())) {
-            Some(part) if part.iter().all(|b| *b == 0) => return true,
-            Some(_) => {}
-            None => return true,
+        if bytes[start..end.min(bytes.len())].iter().all(|b| *b == 0) {
+            return true;
         }
         (start, end) = (end, end + SECTOR);
     }
