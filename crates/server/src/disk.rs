@@ -2,7 +2,7 @@
 
 use journal::{Dir, Entry, Storage, StorageFile};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
@@ -187,6 +187,10 @@ impl StorageFile for DiskFile {
                 other => return other,
             }
         }
+    }
+
+    fn seek(&mut self, to: u64) -> io::Result<()> {
+        self.0.seek(SeekFrom::Start(to)).map(|_position| ())
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
