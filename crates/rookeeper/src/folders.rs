@@ -150,3 +150,37 @@ fn snapshot(folder: &Folder, out: &mut dyn Write) -> Result<(), ToolError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &str) -> Result<Command, String> {
+        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        parse(&words[0], &words[1..])
+    }
+
+    #[test]
+    fn folders_carry_their_log_folders() {
+        let Ok(Command::Compare { first, second }) = parsed("compare a --log-dir b c") else { panic!() };
+        assert_eq!((first.data_dir.as_path(), first.log_dir()), (Path::new("a"), Path::new("b")));
+        assert_eq!((second.data_dir.as_path(), second.log_dir()), (Path::new("c"), Path::new("c")));
+        assert!(matches!(
+            parsed("dump --data x/log.1"),
+            Ok(Command::Dump { options: DumpOptions { data: true }, .. })
+        ));
+        assert!(matches!(parsed("compat a --target 3.5.10"), Ok(Command::Compat { .. })));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let refused = |words| parsed(words).err().unwrap_or_default();
+        assert_eq!(refused("verify a b"), "it takes 1 DIR");
+        assert_eq!(refused("compare a"), "it takes 2 DIR");
+        assert_eq!(refused("compat a"), "say for which release: --target 3.5.10");
+        assert!(refused("compat --target 2.0 a").contains("\"2.0\" is no release of ZooKeeper"));
+        assert_eq!(refused("verify a --log-dir"), "--log-dir needs a value");
+        assert_eq!(refused("verify --data a"), "there is no flag --data");
+        assert_eq!(refused("verify --log-dir b a"), "--log-dir stands behind its DIR");
+    }
+}
