@@ -1,4 +1,5 @@
 //! A database in memory, and short ways to fill it.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use journal::{
