@@ -1,6 +1,6 @@
 //! multi: all or nothing. Each part sees the changes of those before it.
 
-use super::create::flags_are_known;
+use super::create::{effective_in_multi, flags_are_plain};
 use super::{Outcome, Prep, Request};
 use tree::Tree;
 use wire::jute::Put;
@@ -18,7 +18,7 @@ impl Prep {
         out: &mut Vec<u8>,
     ) -> Outcome {
         let undecodable = |op: &MultiOp<'_>| match op {
-            MultiOp::Create(_, create) => !flags_are_known(create.flags),
+            MultiOp::Create(op, create) => *op != OpCode::CreateTtl && !flags_are_plain(create.flags),
             MultiOp::GetData(_) | MultiOp::GetChildren(_) => true,
             MultiOp::Delete(_) | MultiOp::SetData(_) | MultiOp::Check(_) => false,
         };
@@ -52,7 +52,10 @@ impl Prep {
 
     fn part(&mut self, tree: &Tree, rq: &Request<'_>, op: &MultiOp<'_>, out: &mut Vec<u8>) -> Outcome {
         match op {
-            MultiOp::Create(code, request) => self.create(tree, rq, *code, request, out),
+            MultiOp::Create(code, request) => {
+                let (code, request) = effective_in_multi(*code, request);
+                self.create(tree, rq, code, &request, out)
+            }
             MultiOp::Delete(request) => self.delete(tree, rq, request, out),
             MultiOp::SetData(request) => self.set_data(tree, rq, request, out),
             MultiOp::Check(request) => self.check(tree, rq, request, out),
