@@ -179,12 +179,15 @@ fn add_watch(cx: &ReadContext<'_>, mut body: Reader<'_>, out: &mut Vec<u8>) -> A
     if cx.settings.no_persistent_watches {
         return Err(ErrorCode::MarshallingError);
     }
-    // Apache takes a watch on no path at all, which nothing ever fires.
-    if let Some(path) = request.path {
-        cx.watches.add(cx.watcher, &path, flags);
-    }
+    cx.watches.add(cx.watcher, watched(&request), flags);
     out.put_i32(0);
     Ok(())
+}
+
+/// The path of a watch request. Apache takes a watch on no path at all, which nothing ever fires: it is kept under a name
+/// that no znode can have.
+fn watched<'a>(request: &'a WatchRequest<'_>) -> &'a str {
+    request.path.as_deref().unwrap_or("\0")
 }
 
 /// The flags that a type of checkWatches and removeWatches means.
@@ -201,16 +204,22 @@ fn watch_flags(kind: i32) -> Result<u8, ErrorCode> {
 
 fn check_watches(cx: &ReadContext<'_>, mut body: Reader<'_>) -> Answer {
     let request = WatchRequest::decode(&mut body).map_err(malformed)?;
-    let path = request.path.ok_or(ErrorCode::MarshallingError)?;
     let flags = watch_flags(request.kind)?;
-    if cx.watches.flags(cx.watcher, &path) & flags == 0 { Err(ErrorCode::NoWatcher) } else { Ok(()) }
+    if cx.watches.flags(cx.watcher, watched(&request)) & flags == 0 {
+        Err(ErrorCode::NoWatcher)
+    } else {
+        Ok(())
+    }
 }
 
 fn remove_watches(cx: &ReadContext<'_>, mut body: Reader<'_>) -> Answer {
     let request = WatchRequest::decode(&mut body).map_err(malformed)?;
-    let path = request.path.ok_or(ErrorCode::MarshallingError)?;
     let flags = watch_flags(request.kind)?;
-    if cx.watches.remove(cx.watcher, &path, flags) == 0 { Err(ErrorCode::NoWatcher) } else { Ok(()) }
+    if cx.watches.remove(cx.watcher, watched(&request), flags) == 0 {
+        Err(ErrorCode::NoWatcher)
+    } else {
+        Ok(())
+    }
 }
 
 fn who_am_i(cx: &ReadContext<'_>, out: &mut Vec<u8>) -> Answer {

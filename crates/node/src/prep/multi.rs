@@ -28,7 +28,7 @@ impl Prep {
         out.put_count(ops.len());
         let mut failed = false;
         for op in ops {
-            let start = begin_part(out, op.op());
+            let start = begin_part(out, effective_op(op));
             let outcome =
                 if failed { Err(ErrorCode::RuntimeInconsistency) } else { self.part(tree, rq, op, out) };
             match outcome {
@@ -61,6 +61,13 @@ impl Prep {
             MultiOp::Check(request) => self.check(tree, rq, request, out),
             MultiOp::GetData(_) | MultiOp::GetChildren(_) => Err(ErrorCode::MarshallingError),
         }
+    }
+}
+
+fn effective_op(op: &MultiOp<'_>) -> OpCode {
+    match op {
+        MultiOp::Create(code, request) => effective_in_multi(*code, request).0,
+        other => other.op(),
     }
 }
 
