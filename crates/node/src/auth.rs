@@ -76,7 +76,7 @@ pub enum Shown {
 pub fn show(settings: &AuthSettings, ids: &AuthIds, scheme: &str, data: Option<&[u8]>) -> Shown {
     let text = String::from_utf8_lossy(data.unwrap_or(&[]));
     match scheme {
-        "digest" if settings.digest_enabled => digest(settings, ids, &text),
+        "digest" if settings.digest_enabled && data.is_some() => digest(settings, ids, &text),
         "ip" => match ids.iter().find(|id| id.scheme == "ip") {
             Some(own) => with(ids, [own.clone()]),
             None => Shown::Refused,
