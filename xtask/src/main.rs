@@ -1,4 +1,5 @@
 //! The project's chores, as commands: what CI calls is what people call.
+mod compare;
 mod tidy;
 
 use anyhow::Result;
@@ -20,6 +21,8 @@ struct Cli {
 enum Chore {
     /// Run the checks against real ZooKeeper clients, servers and data folders
     Interop(InteropArgs),
+    /// Compare speed and memory with Apache ZooKeeper 3.9.5
+    Compare(compare::Options),
     /// Check the budgets and borders that no compiler checks
     Tidy,
 }
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<bool> {
     match cli.chore {
         Chore::Interop(args) => interop::run::run(&args.options()),
+        Chore::Compare(options) => compare::run(&options).map(|()| true),
         Chore::Tidy => tidy::run(&interop::fetch::workspace_root()),
     }
 }

@@ -1,9 +1,9 @@
 //! Server processes for a run: Apache ZooKeeper from Maven Central, or Rookeeper from `ROOKEEPER_BIN`.
 
-use crate::profile::Profile;
+use crate::profile::{NO_REAPING, Profile};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ fn command(kind: Kind) -> Result<Command> {
     Ok(match kind {
         Kind::Apache => {
             let mut java = Command::new("java");
-            java.args(["-Xmx1g", "-XX:+UseSerialGC", "-cp"]).arg(apache_class_path()?);
+            java.args(["-Xmx1g", "-XX:+UseSerialGC", NO_REAPING, "-cp"]).arg(apache_class_path()?);
             java.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain");
             java
         }
@@ -74,7 +74,7 @@ fn command(kind: Kind) -> Result<Command> {
             let binary = std::env::var_os("ROOKEEPER_BIN")
                 .context("set ROOKEEPER_BIN to the path of the rookeeper binary that is to be tested")?;
             let mut command = Command::new(binary);
-            command.arg("server");
+            command.arg("server").env("SERVER_JVMFLAGS", NO_REAPING);
             command
         }
     })
@@ -83,6 +83,8 @@ fn command(kind: Kind) -> Result<Command> {
 impl Server {
     /// Starts a server on an empty folder and waits until it serves.
     pub fn start(kind: Kind, profile: Profile, port: u16) -> Result<Server> {
+        TcpListener::bind(("127.0.0.1", port))
+            .with_context(|| format!("port {port} is in use; choose others with --port"))?;
         let dir = work_dir().join(format!("{}-{port}", kind.name()));
         if dir.exists() {
             fs::remove_dir_all(&dir).with_context(|| format!("cannot empty {}", dir.display()))?;

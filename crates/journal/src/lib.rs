@@ -12,12 +12,14 @@
 mod codec;
 mod log_reader;
 mod log_writer;
+mod mark;
 pub mod names;
 mod purge;
 mod recover;
 mod snapshot_reader;
 mod snapshot_writer;
 mod storage;
+mod torn;
 
 pub use codec::Compression;
 pub use log_reader::{LogError, LogFile, LogItem};

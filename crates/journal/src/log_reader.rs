@@ -1,20 +1,29 @@
 //! Reading one log file record by record, and telling how it ends.
 //!
-//! A log normally ends in zeros. It may also end in a record whose write was cut short, which is harmless: nobody was
-//! told that it is durable. Damage is something else: a record that was whole once. The two are told apart here, so
-//! that a torn tail is repaired and damage is never taken for one.
+//! A log normally ends in zeros. It may also end in a batch whose write was cut short, of which any sectors may be
+//! missing; that is harmless: nobody was told that it is durable. Damage is something else: a record that was whole
+//! and durable once. A record that is not whole counts as torn only if
+//! 1. it is not one flipped bit from being whole, and
+//! 2. nothing but zeros follows from before its trailer on, or a sector of it reads as never written (`torn`) and
+//! 3. no later record says that the file was durable beyond it (`mark`).
+//!
+//! Files of other writers have no marks; there, whole records farther behind than one batch reaches are the proof.
 
+use crate::mark;
 use crate::storage::{StorageFile, read_full};
+use crate::torn::{SECTOR, lost_sector, one_bit_from_whole, to_sector_end};
 use std::io;
 use thiserror::Error;
 use wire::file::{self, FileHeader, LOG_MAGIC, RecordAt};
 use wire::{DecodeError, Reader};
 
 const CHUNK: usize = 1 << 20;
-/// The smallest unit that a disk writes; a unit that was never written reads as zeros in a pre-extended file.
-const SECTOR: u64 = 512;
-/// An empty file record that a damaged one may be followed by is looked for over at most this many bytes.
-const PROBE_LIMIT: usize = 64 << 20;
+/// Records up to this size are looked for behind one that is not whole.
+const PROBE_BYTES: usize = 64 * 1024;
+/// Without marks: more than this is not in flight at once.
+const UNMARKED_BATCH_BYTES: u64 = 4 << 20;
+/// A record found behind one that is not whole is believed if its counter is at most this much ahead.
+const PROBE_ZXIDS: i64 = 1 << 20;
 
 /// What stands next in the file.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,7 +44,9 @@ pub enum LogError {
     ShortHeader(usize),
     #[error("it does not begin with ZKLG but with {0:08x}: it is no transaction log")]
     BadMagic(i32),
-    #[error("the record at byte {offset} is damaged ({what}), and whole records follow it")]
+    #[error(
+        "the record at byte {offset} is damaged ({what}): it was whole once, so this is no interrupted write"
+    )]
     Damaged { offset: u64, what: &'static str },
     #[error("the record at byte {offset} cannot be understood: {source}")]
     Undecodable { offset: u64, source: DecodeError },
@@ -51,24 +62,26 @@ pub struct LogFile<F: StorageFile> {
     base: u64,
     at_eof: bool,
     limit: usize,
+    /// Of the last whole record.
+    zxid: i64,
+    /// The last durable position that a mark told of, if the file's writer leaves marks.
+    mark: Option<u64>,
 }
 
 impl<F: StorageFile> LogFile<F> {
     /// Checks the header. `limit` bounds one record: the reader's `jute.maxbuffer` plus extra size.
     pub fn open(file: F, limit: usize) -> Result<Self, LogError> {
-        let mut log = LogFile { file, buffer: Vec::new(), at: 0, base: 0, at_eof: false, limit };
+        let mut log =
+            LogFile { file, buffer: Vec::new(), at: 0, base: 0, at_eof: false, limit, zxid: 0, mark: None };
         log.fill(FileHeader::ENCODED_BYTES)?;
         let have = log.buffer.len().min(FileHeader::ENCODED_BYTES);
         match FileHeader::decode(&mut Reader::new(&log.buffer)) {
             _ if have == 0 => Err(LogError::Empty),
             Err(_) => Err(LogError::ShortHeader(have)),
             Ok(header) if header.magic != LOG_MAGIC => {
-                // A header that was never written, in a file that was already extended, is a cut-short creation.
-                if log.buffer.iter().all(|b| *b == 0) {
-                    Err(LogError::Empty)
-                } else {
-                    Err(LogError::BadMagic(header.magic))
-                }
+                // The header is durable before the first record is written: nothing but zeros is a file whose
+                // creation was cut short, zeros with something behind them are not.
+                if log.skip_zeros()? { Err(LogError::Empty) } else { Err(LogError::BadMagic(header.magic)) }
             }
             Ok(_) => {
                 log.at = FileHeader::ENCODED_BYTES;
@@ -82,9 +95,10 @@ impl<F: StorageFile> LogFile<F> {
         self.base + self.at as u64
     }
 
-    /// Gives the file back, its position undefined.
-    pub fn into_file(self) -> F {
-        self.file
+    /// From where on the records that end at `end` may not be durable: what the last sync wrote, of which no mark
+    /// tells yet.
+    pub fn doubtful_from(&self, end: u64) -> u64 {
+        self.mark.unwrap_or(end.saturating_sub(UNMARKED_BATCH_BYTES))
     }
 
     /// Has at least `n` bytes after `at` unless the file ends before.
@@ -105,6 +119,21 @@ impl<F: StorageFile> LogFile<F> {
         Ok(())
     }
 
+    /// Moves to the next byte that is not zero. Whether there is none.
+    fn skip_zeros(&mut self) -> io::Result<bool> {
+        loop {
+            self.fill(1)?;
+            if let Some(n) = self.buffer[self.at..].iter().position(|b| *b != 0) {
+                self.at += n;
+                return Ok(false);
+            }
+            self.at = self.buffer.len();
+            if self.at_eof {
+                return Ok(true);
+            }
+        }
+    }
+
     /// The next record, or how the file ends.
     #[allow(clippy::should_implement_trait, reason = "it lends from itself, which Iterator cannot")]
     pub fn next(&mut self) -> Result<LogItem<'_>, LogError> {
@@ -113,58 +142,102 @@ impl<F: StorageFile> LogFile<F> {
             match file::read_record(&self.buffer[self.at..], self.limit) {
                 RecordAt::Needs(n) if !self.at_eof => self.fill(n)?,
                 RecordAt::Whole { used, .. } => {
-                    let start = self.at;
+                    let payload = self.at + 12..self.at + used - 1;
                     self.at += used;
-                    let payload = start + 12..self.at - 1;
-                    return Ok(LogItem::Record(&self.buffer[payload]));
+                    let payload = &self.buffer[payload];
+                    self.zxid = zxid_of(payload).unwrap_or(self.zxid);
+                    self.mark = mark::read(payload).or(self.mark);
+                    return Ok(LogItem::Record(payload));
+                }
+                RecordAt::Needs(_) if self.at == self.buffer.len() => {
+                    return Ok(LogItem::End { torn_at: None });
                 }
                 RecordAt::End => return self.end_of_zeros(),
-                RecordAt::Needs(_) => {
-                    let torn_at = (self.at < self.buffer.len()).then(|| self.position());
-                    return Ok(LogItem::End { torn_at });
-                }
+                RecordAt::Needs(used) => return self.judge(used, "it goes beyond the end of the file"),
                 RecordAt::NoTrailer { used } => return self.judge(used, "no trailer"),
                 RecordAt::BadChecksum { used } => return self.judge(used, "checksum mismatch"),
-                RecordAt::BadLength(_) => return self.judge(12, "unreasonable length"),
+                RecordAt::BadLength(_) => {
+                    let (offset, what) = (self.position(), "unreasonable length");
+                    return Err(LogError::Damaged { offset, what });
+                }
             }
         }
     }
 
-    /// A zero length is the end, unless something whole stands behind the zeros of an unwritten sector: that is a cut
-    /// short batch whose later parts reached the disk first, and equally nothing that anybody was told of.
+    /// A length of zero: the end, if nothing but zeros follows.
     fn end_of_zeros(&mut self) -> Result<LogItem<'_>, LogError> {
-        self.fill(SECTOR as usize + 12)?;
+        let offset = self.position();
+        let sector = to_sector_end(offset);
+        self.fill(sector)?;
         let rest = &self.buffer[self.at..];
-        let torn = rest.iter().take(SECTOR as usize).any(|b| *b != 0);
-        Ok(LogItem::End { torn_at: torn.then(|| self.position()) })
+        if rest[..sector.min(rest.len())].iter().any(|b| *b != 0) {
+            return self.judge(file::RECORD_OVERHEAD_BYTES, "a length of zero");
+        }
+        if self.skip_zeros()? {
+            return Ok(LogItem::End { torn_at: None });
+        }
+        // A whole record begins with zeros, too.
+        self.at = self.at.saturating_sub(file::RECORD_OVERHEAD_BYTES);
+        self.look_behind(offset, "zeros where a record was")
     }
 
-    /// A record that is not whole: torn if one of its sectors was never written or nothing whole follows; else damaged.
+    /// A record that is not whole and claims `used` bytes.
     fn judge(&mut self, used: usize, what: &'static str) -> Result<LogItem<'_>, LogError> {
         let offset = self.position();
-        self.fill(used.saturating_add(CHUNK).min(PROBE_LIMIT))?;
+        self.fill(used.saturating_add(SECTOR))?;
         let rest = &self.buffer[self.at..];
-        if has_unwritten_sector(&rest[..used.min(rest.len())], offset)
-            || !whole_record_within(rest, self.limit)
-        {
+        if one_bit_from_whole(rest, self.limit) {
+            return Err(LogError::Damaged { offset, what });
+        }
+        if lost_sector(rest, offset, used) {
+            self.at += 1;
+            return self.look_behind(offset, what);
+        }
+        // A write that stopped half way (a full disk, a killed process) may end at any byte, before the trailer.
+        self.at += used - 1;
+        if self.skip_zeros()? {
             return Ok(LogItem::End { torn_at: Some(offset) });
         }
         Err(LogError::Damaged { offset, what })
     }
+
+    /// Looks for proof that the record at `offset` was durable: a later mark beyond it, or (without marks) whole
+    /// records too far behind to have been in flight with it.
+    fn look_behind(&mut self, offset: u64, what: &'static str) -> Result<LogItem<'_>, LogError> {
+        let mut farthest = offset;
+        let mut marked = self.mark.is_some();
+        loop {
+            self.fill(PROBE_BYTES)?;
+            let rest = &self.buffer[self.at..];
+            if rest.len() <= file::RECORD_OVERHEAD_BYTES {
+                break;
+            }
+            // The upper half of every checksum is zero: a cheap first look.
+            if rest[..4] == [0; 4]
+                && let RecordAt::Whole { payload, used } = file::read_record(rest, PROBE_BYTES)
+                && zxid_of(payload).is_some_and(|z| z.wrapping_sub(self.zxid) as u64 <= PROBE_ZXIDS as u64)
+            {
+                farthest = self.base + self.at as u64;
+                if let Some(durable) = mark::read(payload) {
+                    marked = true;
+                    if durable > offset && durable <= farthest {
+                        return Err(LogError::Damaged { offset, what });
+                    }
+                }
+                self.at += used;
+            } else {
+                self.at += 1;
+            }
+        }
+        if !marked && farthest - offset > UNMARKED_BATCH_BYTES {
+            return Err(LogError::Damaged { offset, what });
+        }
+        Ok(LogItem::End { torn_at: Some(offset) })
+    }
 }
 
-/// Whether `bytes`, which stand at `offset`, cover a whole sector, or the part of one they begin or end in, of zeros.
-fn has_unwritten_sector(bytes: &[u8], offset: u64) -> bool {
-    let to_boundary = ((SECTOR - offset % SECTOR) % SECTOR) as usize;
-    let body = bytes.get(to_boundary..).unwrap_or(&[]);
-    body.chunks(SECTOR as usize).any(|s| s.len() >= 16 && s.iter().all(|b| *b == 0))
-}
-
-/// Whether a whole, decodable record begins anywhere after the first byte.
-fn whole_record_within(bytes: &[u8], limit: usize) -> bool {
-    (1..bytes.len().saturating_sub(12)).any(|at| {
-        // Adler-32 is stored in a long: four zero bytes, a cheap first look.
-        bytes[at..at + 4] == [0; 4]
-            && matches!(file::read_record(&bytes[at..], limit), RecordAt::Whole { payload, .. } if payload.len() >= 32)
-    })
+/// The zxid of a payload.
+fn zxid_of(payload: &[u8]) -> Option<i64> {
+    let bytes: [u8; 8] = payload.get(12..20)?.try_into().ok()?;
+    (payload.len() >= 32).then(|| i64::from_be_bytes(bytes))
 }

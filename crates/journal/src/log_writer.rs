@@ -3,6 +3,7 @@
 //! A file is named after its first record and is always begun anew, also after a restart. It is extended in large
 //! steps before it is needed, so that a sync seldom has to write a new file length.
 
+use crate::mark;
 use crate::names;
 use crate::storage::{Dir, Storage, StorageFile};
 use std::io;
@@ -29,8 +30,8 @@ struct Open<F> {
     file: F,
     position: u64,
     known_len: u64,
-    /// The folder does not yet know the file durably.
-    new: bool,
+    /// Everything before this position is durable.
+    durable: u64,
 }
 
 /// Owns the log's end. After any error it must be dropped: what reached the disk is then unknown until recovery.
@@ -38,11 +39,13 @@ pub struct LogWriter<S: Storage> {
     storage: S,
     options: LogOptions,
     open: Option<Open<S::File>>,
+    /// Kept for its capacity.
+    marked: Vec<u8>,
 }
 
 impl<S: Storage> LogWriter<S> {
     pub fn new(storage: S, options: LogOptions) -> Self {
-        LogWriter { storage, options, open: None }
+        LogWriter { storage, options, open: None, marked: Vec::new() }
     }
 
     pub fn storage(&self) -> &S {
@@ -53,8 +56,13 @@ impl<S: Storage> LogWriter<S> {
     pub fn append(&mut self, first_zxid: i64, records: &[u8]) -> io::Result<()> {
         let open = match &mut self.open {
             Some(open) => open,
-            none => none.insert(create(&self.storage, first_zxid)?),
+            none => none.insert(create(&self.storage, first_zxid, self.options.sync)?),
         };
+        let mut records = records;
+        if self.options.sync && open.durable == open.position {
+            mark::stamp(records, open.durable, &mut self.marked);
+            records = &self.marked;
+        }
         extend(open, records.len() as u64, self.options.prealloc_bytes)?;
         open.file.write_all(records)?;
         open.position += records.len() as u64;
@@ -65,13 +73,9 @@ impl<S: Storage> LogWriter<S> {
     /// Returns when everything appended is durable.
     pub fn sync(&mut self) -> io::Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        if !self.options.sync {
-            return Ok(());
-        }
-        open.file.sync_data()?;
-        if open.new {
-            self.storage.sync_dir(Dir::Log)?;
-            open.new = false;
+        if self.options.sync && open.durable < open.position {
+            open.file.sync_data()?;
+            open.durable = open.position;
         }
         Ok(())
     }
@@ -81,24 +85,33 @@ impl<S: Storage> LogWriter<S> {
         self.open.as_ref().map_or(0, |o| o.position)
     }
 
-    /// Ends the present file; the next record begins another. Call after [`LogWriter::sync`].
+    /// Syncs and ends the present file; the next record begins another.
     pub fn roll(&mut self) -> io::Result<()> {
-        if let Some(mut open) = self.open.take()
-            && self.options.sync
-        {
-            open.file.sync_data()?;
-        }
+        self.sync()?;
+        self.open = None;
         Ok(())
     }
 }
 
-fn create<S: Storage>(storage: &S, first_zxid: i64) -> io::Result<Open<S::File>> {
-    let mut file = storage.create(Dir::Log, &names::log(first_zxid))?;
+/// A new file whose header and name are durable before the first record is written, so that a file without a header
+/// never holds one. A file of that name is not touched: it would hold transactions.
+fn create<S: Storage>(storage: &S, first_zxid: i64, sync: bool) -> io::Result<Open<S::File>> {
+    let name = names::log(first_zxid);
+    if storage.list(Dir::Log)?.iter().any(|entry| entry.name == name) {
+        let message =
+            format!("{name} in {} exists already and would be overwritten", storage.describe(Dir::Log));
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+    }
+    let mut file = storage.create(Dir::Log, &name)?;
     let mut header = Vec::with_capacity(FileHeader::ENCODED_BYTES);
     FileHeader::LOG.encode(&mut header);
     file.write_all(&header)?;
+    if sync {
+        file.sync_data()?;
+        storage.sync_dir(Dir::Log)?;
+    }
     let position = header.len() as u64;
-    Ok(Open { file, position, known_len: position, new: true })
+    Ok(Open { file, position, known_len: position, durable: position })
 }
 
 /// Java's rule: extend when less than a margin is left, to a multiple of the step when already past the end.

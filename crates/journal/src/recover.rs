@@ -7,12 +7,12 @@
 use crate::log_reader::{LogError, LogFile, LogItem};
 use crate::names;
 use crate::snapshot_reader::{SnapshotError, is_plausible, read_snapshot};
-use crate::storage::{Dir, Storage, StorageFile};
+use crate::storage::{Dir, Storage, StorageFile, read_full};
 use std::io;
 use thiserror::Error;
 use tree::{Rules, Tree};
 use wire::jute::Limits;
-use wire::txn::{Txn, TxnRecord};
+use wire::txn::{CreateKind, Txn, TxnRecord};
 
 /// Java looks at no more snapshots than this.
 const MAX_CANDIDATES: usize = 100;
@@ -80,6 +80,12 @@ pub enum RecoverError {
          written by another version or is damaged"
     )]
     BadTxn { file: String, zxid: i64, kind: i32, reason: &'static str },
+    #[error(
+        "{file} says that there were transactions up to {zxid:#x}, but it cannot be read ({reason}), and older files \
+         lead only to {found:#x}. Restore it from a backup, or copy the folder of a healthy server; if it holds \
+         nothing that is needed, move it away"
+    )]
+    Behind { file: String, zxid: i64, reason: String, found: i64 },
     #[error("{0}")]
     Load(String),
 }
@@ -95,7 +101,7 @@ pub fn recover<S: Storage>(storage: &S, options: &RecoverOptions) -> Result<Reco
     let mut replay = match newest_snapshot(storage, options, &mut report)? {
         Some(start) => start,
         None if logs.iter().all(|l| l.bytes == 0) => {
-            report.fresh = logs.is_empty();
+            report.fresh = true;
             Replay::from_nothing(options.rules)
         }
         None if options.trust_empty => {
@@ -106,14 +112,10 @@ pub fn recover<S: Storage>(storage: &S, options: &RecoverOptions) -> Result<Reco
         }
         None => return Err(RecoverError::LogsWithoutSnapshot { dir: storage.describe(Dir::Log) }),
     };
-    let first = logs.iter().rposition(|l| l.zxid <= replay.tree.last_zxid()).unwrap_or(0);
-    let last = logs.len().saturating_sub(1);
-    for (i, log) in logs.iter().enumerate().skip(first) {
-        replay.file(storage, options, log, i == last, &mut report)?;
-    }
+    replay.logs(storage, options, &logs, &mut report)?;
+    replay.check_rejected(storage, &report)?;
     if options.repair {
-        storage.sync_dir(Dir::Log)?;
-        storage.sync_dir(Dir::Snapshot)?;
+        settle(storage, &report)?;
     }
     for path in replay.tree.undefined_acls().into_iter().take(10) {
         report
@@ -121,6 +123,41 @@ pub fn recover<S: Storage>(storage: &S, options: &RecoverOptions) -> Result<Reco
             .push(format!("{path} refers to an access list that no file defines: only super can reach it"));
     }
     Ok(Recovered { tree: replay.tree, report })
+}
+
+/// What was read becomes durable before anybody is told of it. The process that wrote it may have ended before its
+/// own syncs, and Java does not sync its periodic snapshots at all.
+fn settle<S: Storage>(storage: &S, report: &Report) -> io::Result<()> {
+    if let Some(name) = &report.snapshot {
+        storage.open(Dir::Snapshot, name)?.sync_data()?;
+    }
+    for name in &report.logs {
+        storage.open(Dir::Log, name)?.sync_data()?;
+    }
+    storage.sync_dir(Dir::Log)?;
+    if !storage.same_dir() {
+        storage.sync_dir(Dir::Snapshot)?;
+    }
+    Ok(())
+}
+
+/// Writes the bytes of a range once more. After a failed sync the system may hold pages for written that are not, and
+/// a later sync would pass them over: the server that died of that failure must not trust them after its restart.
+fn rewrite(file: &mut impl StorageFile, from: u64, to: u64) -> io::Result<()> {
+    const PIECE: u64 = 1 << 20;
+    let mut at = from.min(to);
+    while at < to {
+        let mut piece = vec![0; PIECE.min(to - at) as usize];
+        file.seek(at)?;
+        let n = read_full(file, &mut piece)?;
+        if n == 0 {
+            break;
+        }
+        file.seek(at)?;
+        file.write_all(&piece[..n])?;
+        at += n as u64;
+    }
+    Ok(())
 }
 
 struct Numbered {
@@ -205,6 +242,14 @@ fn newest_snapshot<S: Storage>(
     })
 }
 
+/// How a log file ends.
+enum End {
+    /// Where the records end, from where on they may not be durable, and whether a write was cut short there.
+    Records { end: u64, doubtful_from: u64, torn: bool },
+    /// It is the last file, and nothing was ever written to it.
+    NoRecords,
+}
+
 /// A tree on its way from a snapshot to the end of the log.
 struct Replay {
     tree: Tree,
@@ -246,6 +291,61 @@ impl Replay {
         }
     }
 
+    /// Replays every log from the one that reaches beyond the snapshot. A last file without any record is the trace
+    /// of a crash right after its creation; the one before it is then the last.
+    fn logs<S: Storage>(
+        &mut self,
+        storage: &S,
+        options: &RecoverOptions,
+        logs: &[Numbered],
+        report: &mut Report,
+    ) -> Result<(), RecoverError> {
+        let next = self.tree.last_zxid().saturating_add(1);
+        let first = logs.iter().rposition(|l| l.zxid <= next).unwrap_or(0);
+        let mut sealed = None;
+        for (i, file) in logs.iter().enumerate().skip(first) {
+            let last = i + 1 == logs.len();
+            match self.file(storage, options, file, last, report)? {
+                End::Records { end, doubtful_from, torn } => sealed = Some((file, end, doubtful_from, torn)),
+                End::NoRecords => {
+                    report.repaired.push(format!("{} was never begun: removed", file.name));
+                    if options.repair {
+                        storage.remove(Dir::Log, &file.name)?;
+                    }
+                }
+            }
+        }
+        let Some((file, end, doubtful_from, torn)) = sealed else { return Ok(()) };
+        if torn {
+            report.repaired.push(format!(
+                "{}: the write of the record at byte {end} was cut short; nobody was told of it, and it is removed",
+                file.name
+            ));
+        }
+        if options.repair {
+            let mut opened = storage.open(Dir::Log, &file.name)?;
+            if torn {
+                // Java would trip over its checksum.
+                opened.set_len(end)?;
+            }
+            rewrite(&mut opened, doubtful_from, end)?;
+        }
+        Ok(())
+    }
+
+    /// A snapshot that cannot be read still says how far the database had come.
+    fn check_rejected<S: Storage>(&self, storage: &S, report: &Report) -> Result<(), RecoverError> {
+        let found = self.tree.last_zxid();
+        for (file, reason) in &report.rejected {
+            let zxid = names::snapshot_zxid(file).unwrap_or(0);
+            if zxid > found {
+                let file = format!("{file} in {}", storage.describe(Dir::Snapshot));
+                return Err(RecoverError::Behind { file, zxid, reason: reason.clone(), found });
+            }
+        }
+        Ok(())
+    }
+
     fn file<S: Storage>(
         &mut self,
         storage: &S,
@@ -253,58 +353,28 @@ impl Replay {
         file: &Numbered,
         last: bool,
         report: &mut Report,
-    ) -> Result<(), RecoverError> {
+    ) -> Result<End, RecoverError> {
         let opened = storage.open(Dir::Log, &file.name)?;
         let mut log = match LogFile::open(opened, options.limits.field_bytes) {
             Ok(log) => log,
-            // A file that was created but never written: a crash right after its creation.
-            Err(LogError::Empty | LogError::ShortHeader(_)) if last => {
-                report.repaired.push(format!("{} was never begun: removed", file.name));
-                if options.repair {
-                    storage.remove(Dir::Log, &file.name)?;
-                }
-                return Ok(());
-            }
+            Err(LogError::Empty | LogError::ShortHeader(_)) if last => return Ok(End::NoRecords),
             Err(source) => return Err(self.log_error(file, source)),
         };
-        report.logs.push(file.name.clone());
-        let torn_at = loop {
+        let mut records = false;
+        loop {
+            let offset = log.position();
             match log.next() {
-                Ok(LogItem::Record(payload)) => self.record(payload, options, file, report)?,
-                Ok(LogItem::End { torn_at }) => break torn_at,
+                Ok(LogItem::Record(payload)) => self.record(payload, offset, options, file, report)?,
+                Ok(LogItem::End { .. }) if last && !records => return Ok(End::NoRecords),
+                Ok(LogItem::End { torn_at }) => {
+                    let torn = torn_at.is_some();
+                    report.logs.push(file.name.clone());
+                    return Ok(End::Records { end: offset, doubtful_from: log.doubtful_from(offset), torn });
+                }
                 Err(source) => return Err(self.log_error(file, source)),
             }
-        };
-        if last {
-            self.seal_last(log, torn_at, file, options, report)?;
+            records = true;
         }
-        Ok(())
-    }
-
-    /// The last file's end becomes durable before anybody is told of it, and a torn record is cut off: Java would
-    /// trip over its checksum.
-    fn seal_last<F: StorageFile>(
-        &self,
-        log: LogFile<F>,
-        torn_at: Option<u64>,
-        file: &Numbered,
-        options: &RecoverOptions,
-        report: &mut Report,
-    ) -> io::Result<()> {
-        if let Some(at) = torn_at {
-            report.repaired.push(format!(
-                "{}: the write of the record at byte {at} was cut short; nobody was told of it, and it is removed",
-                file.name
-            ));
-        }
-        if options.repair {
-            let mut f = log.into_file();
-            if let Some(at) = torn_at {
-                f.set_len(at)?;
-            }
-            f.sync_data()?;
-        }
-        Ok(())
     }
 
     fn log_error(&self, file: &Numbered, source: LogError) -> RecoverError {
@@ -314,18 +384,19 @@ impl Replay {
     fn record(
         &mut self,
         payload: &[u8],
+        offset: u64,
         options: &RecoverOptions,
         file: &Numbered,
         report: &mut Report,
     ) -> Result<(), RecoverError> {
         let record = TxnRecord::decode(payload, options.limits)
-            .map_err(|source| self.log_error(file, LogError::Undecodable { offset: 0, source }))?;
+            .map_err(|source| self.log_error(file, LogError::Undecodable { offset, source }))?;
         let zxid = record.header.zxid;
         self.check_order(zxid, file, report)?;
         if zxid <= self.tree.last_zxid() && !(zxid == self.tree.last_zxid() && report.txns > 0) {
             return Ok(());
         }
-        self.check_kind(&record, file)?;
+        self.check_kind(&record, options, file)?;
         self.tree.apply(&record, &mut Vec::new());
         self.tree.sweep();
         report.txns += 1;
@@ -365,12 +436,18 @@ impl Replay {
         Ok(())
     }
 
-    fn check_kind(&self, record: &TxnRecord<'_>, file: &Numbered) -> Result<(), RecoverError> {
+    fn check_kind(
+        &self,
+        record: &TxnRecord<'_>,
+        options: &RecoverOptions,
+        file: &Numbered,
+    ) -> Result<(), RecoverError> {
         let reason = match &record.txn {
-            Txn::Check { .. } => "a check stands only inside a multi (ZOOKEEPER-2623)",
-            Txn::Create(c) if c.path.rfind('/').is_none() => "its path has no slash",
-            _ => return Ok(()),
+            Txn::Check { .. } => Some("a check stands only inside a multi (ZOOKEEPER-2623)"),
+            Txn::Multi(multi) => multi.txns().flatten().find_map(|part| refusal(&part, options)),
+            txn => refusal(txn, options),
         };
+        let Some(reason) = reason else { return Ok(()) };
         Err(RecoverError::BadTxn {
             file: file.name.clone(),
             zxid: record.header.zxid,
@@ -378,6 +455,19 @@ impl Replay {
             reason,
         })
     }
+}
+
+/// Why a transaction of a log must not be applied.
+fn refusal(txn: &Txn<'_>, options: &RecoverOptions) -> Option<&'static str> {
+    let Txn::Create(create) = txn else { return None };
+    let ttl = matches!(create.kind, CreateKind::Ttl { .. });
+    if !create.path.starts_with('/') || create.path.ends_with('/') {
+        return Some("no znode can have its path");
+    }
+    (ttl && !options.rules.owners.extended_types).then_some(
+        "it makes a TTL znode, but zookeeper.extendedTypesEnabled is not true: start with \
+         -Dzookeeper.extendedTypesEnabled=true, or its data would be deleted",
+    )
 }
 
 /// A tree from the one snapshot called `name`, without any log: for tools.

@@ -48,6 +48,9 @@ pub trait Storage {
 pub trait StorageFile {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
 
+    /// Moves the position, counted from the beginning.
+    fn seek(&mut self, to: u64) -> io::Result<()>;
+
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
 
     /// Sets the length; a longer file reads as zeros there.

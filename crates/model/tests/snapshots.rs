@@ -35,6 +35,11 @@ impl StorageFile for MemoryFile {
         Ok(n)
     }
 
+    fn seek(&mut self, to: u64) -> io::Result<()> {
+        self.1 = to as usize;
+        Ok(())
+    }
+
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut file = self.0.borrow_mut();
         file.truncate(self.1);

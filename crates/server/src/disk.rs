@@ -2,7 +2,7 @@
 
 use journal::{Dir, Entry, Storage, StorageFile};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
@@ -80,6 +80,12 @@ impl Disk {
     /// Without a claim, for tools that only read.
     pub fn read_only(data_dir: &Path, log_dir: &Path) -> Disk {
         let dirs = DataDirs { snapshots: data_dir.join("version-2"), logs: log_dir.join("version-2") };
+        Disk { dirs: Arc::new(dirs), _claims: Arc::default() }
+    }
+
+    /// Likewise for one folder that holds the files themselves, whatever it is called.
+    pub fn of_folder(dir: &Path) -> Disk {
+        let dirs = DataDirs { snapshots: dir.to_path_buf(), logs: dir.to_path_buf() };
         Disk { dirs: Arc::new(dirs), _claims: Arc::default() }
     }
 
@@ -187,6 +193,10 @@ impl StorageFile for DiskFile {
                 other => return other,
             }
         }
+    }
+
+    fn seek(&mut self, to: u64) -> io::Result<()> {
+        self.0.seek(SeekFrom::Start(to)).map(|_position| ())
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -2,6 +2,16 @@
 //!
 //! A plan is made without looking at answers. The values come from small sets, so that requests still meet: the same
 //! few paths, versions around 0, ACLs of two users.
+//!
+//! Left out is what Apache 3.9.5 answers by chance or does not survive:
+//! * behind a setACL in one pipeline, anything that depends on it (its check does not see a pending ACL);
+//! * two writes in one pipeline under a hard quota (its check sees the usage as applied so far);
+//! * a connection dropped without waiting for the server to notice before the session is attached again (the end of
+//!   the old connection makes Apache forget the new one);
+//! * requests of one connection behind an auth, a closeSession or an unknown operation in the same write;
+//! * operation 21 with a flag that is not a TTL and a negative TTL, text that is no usage in a `zookeeper_stats`, and
+//!   a quota on `/`: the server stops while it applies them;
+//! * reaping of containers and TTL nodes, which happens by the clock.
 
 pub mod requests;
 pub mod values;
@@ -53,7 +63,7 @@ pub fn plan(profile: Profile, seed: u64) -> Plan {
         }
     }
     plan.steps = std::mem::take(&mut g.steps);
-    if g.rng.u32(..8) == 0 {
+    if g.rng.u32(..3) == 0 {
         g.last_steps();
         plan.last = g.steps;
     }
@@ -290,7 +300,7 @@ impl Generator {
         body.put_ustring(path);
         body.put_buffer(Some(b"e"));
         body.extend_from_slice(OPEN_ACL);
-        body.put_i32(if self.rng.u32(..4) == 0 { 3 } else { 1 });
+        body.put_i32(if path != self.paths.root() && self.rng.u32(..4) == 0 { 3 } else { 1 });
         self.paths.made(path, false);
         let op = [OpCode::Create, OpCode::Create2][self.rng.usize(..2)];
         let request = Request::new(self.next_xid(), op, body);
@@ -401,13 +411,18 @@ impl Generator {
     /// What a server may refuse although Apache does not.
     fn last_steps(&mut self) {
         let client = self.client();
-        let op = if self.rng.u32(..3) == 0 { OpCode::CreateSession } else { OpCode::DeleteContainer };
-        let xid = self.next_xid();
-        let mut request = requests::of(&mut self.rng, &mut self.paths, op, xid);
-        if self.rng.u32(..6) == 0 {
-            request.body.pop();
+        for _ in 0..3 {
+            let xid = self.next_xid();
+            let op = if self.rng.u32(..4) == 0 { OpCode::CreateSession } else { OpCode::DeleteContainer };
+            let mut request = requests::of(&mut self.rng, &mut self.paths, op, xid);
+            if op == OpCode::DeleteContainer && chance(&mut self.rng, 60) {
+                request.body.clear();
+                request.body.put_ustring(&self.paths.existing(&mut self.rng));
+            } else if self.rng.u32(..6) == 0 {
+                request.body.pop();
+            }
+            self.send(client, vec![request]);
         }
-        self.send(client, vec![request]);
     }
 }
 

@@ -190,6 +190,9 @@ fn create(rng: &mut Rng, paths: &mut Paths, op: OpCode, body: &mut Vec<u8>) {
     let mut flags = flags(rng, op);
     if is_shared(&path) {
         flags = [0, 1, 4][rng.usize(..3)];
+    } else if path.as_deref() == Some(paths.root().as_bytes()) {
+        // A sequential name would lie beside the root, where other sequences see it.
+        flags = [0, 1, 4][rng.usize(..3)];
     } else if path.as_ref().is_some_and(|p| p.ends_with(b"/nothing")) {
         path = Some(paths.likely(rng).into_bytes());
     }
@@ -285,7 +288,7 @@ fn well_meant_create(rng: &mut Rng, paths: &mut Paths, op: OpCode) -> Request {
     body.put_ustring(&path);
     body.put_buffer(data(rng).as_deref());
     body.extend_from_slice(wire::data::OPEN_ACL);
-    let flags = [0, 0, 1, 2, 3][rng.usize(..5)];
+    let flags = if path == paths.root() { 0 } else { [0, 0, 1, 2, 3][rng.usize(..5)] };
     body.put_i32(flags);
     paths.made(&path, flags > 1);
     Request::new(0, op, body)

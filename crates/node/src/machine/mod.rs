@@ -71,26 +71,7 @@ pub struct NodeStats {
     pub outstanding: usize,
     pub last_zxid: i64,
     pub digest_mismatches: u64,
-    pub write_latency: Latency,
     pub expired_sessions: u64,
-}
-
-/// Times from receipt to answer, in ms.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Latency {
-    pub count: u64,
-    pub total_ms: u64,
-    pub min_ms: u64,
-    pub max_ms: u64,
-}
-
-impl Latency {
-    pub fn record(&mut self, ms: u64) {
-        self.min_ms = if self.count == 0 { ms } else { self.min_ms.min(ms) };
-        self.max_ms = self.max_ms.max(ms);
-        self.count += 1;
-        self.total_ms += ms;
-    }
 }
 
 /// Somebody to answer once a zxid is applied.
@@ -130,7 +111,6 @@ pub struct Node {
     reaper: Reaper,
     connects: ConnectThrottle,
     frame: Vec<u8>,
-    write_latency: Latency,
     expired_sessions: u64,
 }
 
@@ -152,7 +132,6 @@ impl Node {
             reaper: Reaper::new(now.mono_ms),
             connects: ConnectThrottle::new(settings.throttle.connect, now.mono_ms, seed),
             frame: Vec::new(),
-            write_latency: Latency::default(),
             expired_sessions: 0,
             settings,
         };
@@ -354,8 +333,7 @@ impl Node {
                 Awaited::Txn | Awaited::Welcome { .. } => Ok(()),
             });
             debug_assert!(answered.is_ok() || matches!(w.what, Awaited::Refusal(_)));
-            out.reply(w.conn, &self.frame);
-            self.write_latency.record((now.mono_ms - w.received_ms).max(0) as u64);
+            out.reply(w.conn, &self.frame, w.age_ms(now));
         }
     }
 
@@ -365,14 +343,8 @@ impl Node {
             outstanding: self.waiting.len(),
             last_zxid: tree.last_zxid(),
             digest_mismatches: tree.digest_mismatches(),
-            write_latency: self.write_latency,
             expired_sessions: self.expired_sessions,
         }
-    }
-
-    /// Zeroes the latencies (`srst`).
-    pub fn reset_stats(&mut self) {
-        self.write_latency = Latency::default();
     }
 
     /// Whether nothing is on its way: every proposal is applied and every request answered.
@@ -381,6 +353,12 @@ impl Node {
             && self.in_flight.is_empty()
             && self.building.is_empty()
             && self.prep.is_idle()
+    }
+}
+
+impl Waiting {
+    fn age_ms(&self, now: Now) -> u64 {
+        (now.mono_ms - self.received_ms).max(0) as u64
     }
 }
 

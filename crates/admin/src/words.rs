@@ -1,0 +1,220 @@
+//! The table of words: how each is spelt, what it needs to be answered, and what it orders.
+
+/// A four-letter word, recognised as the first four bytes of a connection. What follows them is ignored, but for
+/// [`Word::Stmk`], where the eight bytes of the new mask follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Word {
+    Conf,
+    Cons,
+    Crst,
+    Dirs,
+    Dump,
+    Envi,
+    Gtmk,
+    Hash,
+    Isro,
+    Mntr,
+    Ruok,
+    Srst,
+    Srvr,
+    Stat,
+    Stmk,
+    Wchc,
+    Wchp,
+    Wchs,
+    /// What telnet sends when it is interrupted: known, so that it is refused by name; it has no answer of its own.
+    TelnetClose,
+}
+
+/// A part of [`crate::Status`] that costs something to fill. The rest is always filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// `configuration`
+    Configuration,
+    /// `connections`
+    Connections,
+    /// `sizes`: the folders are walked.
+    DirSizes,
+    /// `digests`
+    Digests,
+    /// `environment`
+    Environment,
+    /// `measured`
+    Metrics,
+    /// `sessions` and `connection_buckets`
+    Sessions,
+    /// `watch_summary`
+    WatchSummary,
+    /// `watches`: grows with the number of watches.
+    Watches,
+}
+
+/// What the server does before it renders the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Command {
+    /// Zero the counters and latencies of every connection.
+    ResetConnections,
+    /// Zero the counters, latencies and summaries of the server, but no gauge.
+    ResetServer,
+    /// Take the eight bytes after the word, big-endian, as the trace mask.
+    SetTraceMask,
+}
+
+/// A recognised word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// To be answered.
+    Answer(Word),
+    /// To be answered with this text only: the operator's whitelist does not have the word.
+    Refused(String),
+}
+
+/// Recognises a word; `None`: these bytes begin something else. `allowed` is the whitelist: it gets the word's name.
+pub fn word(first: [u8; 4], allowed: impl FnOnce(&str) -> bool) -> Option<Asked> {
+    let word = Word::of(first)?;
+    let name = word.name();
+    if allowed(name) {
+        return Some(Asked::Answer(word));
+    }
+    Some(Asked::Refused(format!("{name} is not executed because it is not in the whitelist.\n")))
+}
+
+impl Word {
+    pub const ALL: [Word; 19] = [
+        Word::Conf,
+        Word::Cons,
+        Word::Crst,
+        Word::Dirs,
+        Word::Dump,
+        Word::Envi,
+        Word::Gtmk,
+        Word::Hash,
+        Word::Isro,
+        Word::Mntr,
+        Word::Ruok,
+        Word::Srst,
+        Word::Srvr,
+        Word::Stat,
+        Word::Stmk,
+        Word::Wchc,
+        Word::Wchp,
+        Word::Wchs,
+        Word::TelnetClose,
+    ];
+
+    /// The word that these bytes are.
+    pub fn of(first: [u8; 4]) -> Option<Word> {
+        Word::ALL.into_iter().find(|word| word.bytes() == first)
+    }
+
+    /// What a client sends.
+    pub fn bytes(self) -> [u8; 4] {
+        match self {
+            Word::Conf => *b"conf",
+            Word::Cons => *b"cons",
+            Word::Crst => *b"crst",
+            Word::Dirs => *b"dirs",
+            Word::Dump => *b"dump",
+            Word::Envi => *b"envi",
+            Word::Gtmk => *b"gtmk",
+            Word::Hash => *b"hash",
+            Word::Isro => *b"isro",
+            Word::Mntr => *b"mntr",
+            Word::Ruok => *b"ruok",
+            Word::Srst => *b"srst",
+            Word::Srvr => *b"srvr",
+            Word::Stat => *b"stat",
+            Word::Stmk => *b"stmk",
+            Word::Wchc => *b"wchc",
+            Word::Wchp => *b"wchp",
+            Word::Wchs => *b"wchs",
+            Word::TelnetClose => [0xff, 0xf4, 0xff, 0xfd],
+        }
+    }
+
+    /// The name in the whitelist.
+    pub fn name(self) -> &'static str {
+        match self {
+            Word::Conf => "conf",
+            Word::Cons => "cons",
+            Word::Crst => "crst",
+            Word::Dirs => "dirs",
+            Word::Dump => "dump",
+            Word::Envi => "envi",
+            Word::Gtmk => "gtmk",
+            Word::Hash => "hash",
+            Word::Isro => "isro",
+            Word::Mntr => "mntr",
+            Word::Ruok => "ruok",
+            Word::Srst => "srst",
+            Word::Srvr => "srvr",
+            Word::Stat => "stat",
+            Word::Stmk => "stmk",
+            Word::Wchc => "wchc",
+            Word::Wchp => "wchp",
+            Word::Wchs => "wchs",
+            Word::TelnetClose => "telnet close",
+        }
+    }
+
+    /// The costly parts of the status that its answer is made of, while the server is serving.
+    pub fn parts(self) -> &'static [Part] {
+        match self {
+            Word::Conf => &[Part::Configuration, Part::DirSizes],
+            Word::Cons | Word::Stat => &[Part::Connections],
+            Word::Dirs => &[Part::DirSizes],
+            Word::Dump => &[Part::Sessions],
+            Word::Envi => &[Part::Environment],
+            Word::Hash => &[Part::Digests],
+            Word::Mntr => &[Part::Metrics],
+            Word::Wchc | Word::Wchp => &[Part::Watches],
+            Word::Wchs => &[Part::WatchSummary],
+            Word::Crst
+            | Word::Gtmk
+            | Word::Isro
+            | Word::Ruok
+            | Word::Srst
+            | Word::Srvr
+            | Word::Stmk
+            | Word::TelnetClose => &[],
+        }
+    }
+
+    /// What the word orders, before its answer is rendered. Only a serving server resets anything.
+    pub fn command(self) -> Option<Command> {
+        match self {
+            Word::Crst => Some(Command::ResetConnections),
+            Word::Srst => Some(Command::ResetServer),
+            Word::Stmk => Some(Command::SetTraceMask),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_recognised_and_refused_by_name() {
+        assert_eq!(word(*b"ruok", |name| name == "ruok"), Some(Asked::Answer(Word::Ruok)));
+        let refused = |first| match word(first, |_| false) {
+            Some(Asked::Refused(text)) => text,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(*b"mntr"), "mntr is not executed because it is not in the whitelist.\n");
+        assert_eq!(
+            refused([0xff, 0xf4, 0xff, 0xfd]),
+            "telnet close is not executed because it is not in the whitelist.\n"
+        );
+        assert_eq!(word(*b"RUOK", |_| true), None);
+        assert_eq!(word([0, 0, 0, 45], |_| true), None);
+    }
+
+    #[test]
+    fn every_word_is_found_by_its_bytes() {
+        for word in Word::ALL {
+            assert_eq!(Word::of(word.bytes()), Some(word));
+        }
+    }
+}
