@@ -1,11 +1,13 @@
-//! Durable marks: how a torn tail is told from damage (`docs/decisions`).
+//! Durable marks: how a torn tail is told from damage (docs/decisions/durable-marks.md).
 //!
 //! The first small record behind each sync carries, behind its digest where every release ignores it, the position
 //! up to which the file was durable by then. A record that is not whole and stands before such a position was whole
 //! once. The mark has the shape of a `TxnDigest` of an unknown version, so that even a record without a digest is
 //! read by Java as one whose digest cannot be compared.
 
+use wire::OpCode;
 use wire::file::{self, RECORD_OVERHEAD_BYTES};
+use wire::txn::TxnHeader;
 
 const VERSION: i32 = 0x524b_4d31;
 const BYTES: usize = 12;
@@ -17,7 +19,7 @@ pub(crate) fn stamp(records: &[u8], durable: u64, out: &mut Vec<u8>) {
     out.clear();
     let mut rest = records;
     while let Some(payload) = payload_len(rest) {
-        if payload <= MAX_MARKED_PAYLOAD {
+        if payload <= MAX_MARKED_PAYLOAD && !closes_session(rest) {
             out.extend_from_slice(&records[..records.len() - rest.len()]);
             let start = file::begin_record(out);
             out.extend_from_slice(&rest[12..12 + payload]);
@@ -30,6 +32,13 @@ pub(crate) fn stamp(records: &[u8], durable: u64, out: &mut Vec<u8>) {
         rest = &rest[payload + RECORD_OVERHEAD_BYTES..];
     }
     out.extend_from_slice(records);
+}
+
+/// A closeSession as releases before 3.6 write it has no list, and what follows it may be read as one: the less
+/// follows, the better.
+fn closes_session(record: &[u8]) -> bool {
+    let op = 12 + TxnHeader::ENCODED_BYTES - 4;
+    record.get(op..op + 4) == Some(&OpCode::CloseSession.code().to_be_bytes())
 }
 
 /// The payload length of the record that `bytes` begin with, if all of it is there.
@@ -71,6 +80,10 @@ mod tests {
         assert_eq!((used, &payload[..40], read(payload)), (middle.len(), &[1; 40][..], Some(77)));
         stamp(&large, 77, &mut out);
         assert_eq!(out, large);
+        let mut close = [0; 40];
+        close[28..32].copy_from_slice(&OpCode::CloseSession.code().to_be_bytes());
+        stamp(&record(&close), 77, &mut out);
+        assert_eq!(out, record(&close));
         assert_eq!(read(&[9; 40]), None);
     }
 }
