@@ -139,7 +139,9 @@ impl Tree {
         let Some(id) = self.find(&format!("{QUOTA}{at}/{STATS}")) else { return };
         // Usage that nobody can read is left as it is.
         let Some(old) = Usage::parse(self.nodes.get(id).data()) else { return };
-        self.write_usage(id, Usage { count: old.count + count, bytes: old.bytes + bytes });
+        // A client may have written any number there.
+        let usage = Usage { count: old.count.wrapping_add(count), bytes: old.bytes.wrapping_add(bytes) };
+        self.write_usage(id, usage);
     }
 
     fn write_usage(&mut self, id: NodeId, usage: Usage) {
