@@ -54,8 +54,12 @@ impl Conversation {
         body.put_buffer(Some(b""));
         body.extend_from_slice(OPEN_ACL);
         body.put_i32(0);
-        self.exchange(CONTROL, 0, &[Request::new(1, OpCode::Create, body)], false);
-        Ok(())
+        let answers = self.ask(&[Request::new(1, OpCode::Create, body)]);
+        let header = answers.first().and_then(|a| ReplyHeader::decode(&mut Reader::new(a)).ok());
+        match header {
+            Some(header) if header.err == 0 => Ok(()),
+            _ => Err(io::Error::other(format!("the server does not create {root}: {header:?}"))),
+        }
     }
 
     /// Sends requests on the control connection and returns the answers.

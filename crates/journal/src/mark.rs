@@ -17,7 +17,7 @@ pub(crate) fn stamp(records: &[u8], durable: u64, out: &mut Vec<u8>) {
     out.clear();
     let mut rest = records;
     while let Some(payload) = payload_len(rest) {
-        if payload <= MAX_MARKED_PAYLOAD {
+        if payload <= MAX_MARKED_PAYLOAD && !is_close_session(&rest[12..12 + payload]) {
             out.extend_from_slice(&records[..records.len() - rest.len()]);
             let start = file::begin_record(out);
             out.extend_from_slice(&rest[12..12 + payload]);
@@ -30,6 +30,11 @@ pub(crate) fn stamp(records: &[u8], durable: u64, out: &mut Vec<u8>) {
         rest = &rest[payload + RECORD_OVERHEAD_BYTES..];
     }
     out.extend_from_slice(records);
+}
+
+/// A closeSession without a list of paths must not have anything behind it: Apache would read that as the list.
+fn is_close_session(payload: &[u8]) -> bool {
+    payload.get(28..32) == Some(&wire::OpCode::CloseSession.code().to_be_bytes()[..])
 }
 
 /// The payload length of the record that `bytes` begin with, if all of it is there.

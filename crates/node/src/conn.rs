@@ -322,7 +322,6 @@ impl Conn {
         self.tally.received += 1;
         if !self.is_authenticated(cx) {
             let code = ErrorCode::SessionClosedRequireSaslAuth.code();
-            let xid = if op == OpCode::Ping { wire::ops::xid::PING } else { xid };
             reply::write_plain(&mut self.out, xid, 0, code);
             return Flow::Close;
         }

@@ -210,8 +210,9 @@ impl Tree {
         ids.map(|(id, _)| self.path_of(id)).collect()
     }
 
-    /// The quota that governs `path`: the path of the deepest quota at or above it, its limits and its usage.
-    pub fn quota_for(&self, path: &str) -> Option<(&str, QuotaLimits, QuotaUsage)> {
+    /// The quota that governs `path`: the path of the deepest quota at or above it, its limits and its
+    /// usage, each `None` if its text cannot be read.
+    pub fn quota_for(&self, path: &str) -> Option<(&str, Option<QuotaLimits>, Option<QuotaUsage>)> {
         self.quotas.governing(self, path)
     }
 

@@ -30,17 +30,24 @@ pub struct Usage {
     pub bytes: i64,
 }
 
-/// The value of `key` in a text such as `count=5,bytes=-1=;byteHardLimit=7`; -1 when absent or unreadable.
-fn value(text: &str, key: &str) -> i64 {
-    let pairs = text.split([',', ';']).filter(|p| !p.is_empty());
+/// The value of `key` in a text such as `count=5,bytes=-1=;byteHardLimit=7`; -1 when absent. `None` for a text that Java
+/// cannot read: a pair without value, or a value that is no number.
+fn value(text: &str, key: &str) -> Option<i64> {
     let mut found = -1;
-    for pair in pairs {
-        let mut parts = pair.split('=');
-        if parts.next() == Some(key) {
-            found = parts.next().and_then(|v| v.parse().ok()).unwrap_or(-1);
+    if text.is_empty() {
+        return Some(found);
+    }
+    // Java's split gives one empty part for leading separators and none for trailing ones.
+    for pair in text.trim_end_matches([',', ';']).split([',', ';']) {
+        let pair = pair.trim_end_matches('=');
+        let (name, rest) = pair.split_once('=')?;
+        let text = rest.split('=').next().unwrap_or("");
+        let number = if text.is_empty() { -1 } else { text.parse().ok()? };
+        if name == key {
+            found = number;
         }
     }
-    found
+    Some(found)
 }
 
 fn text(data: Option<&[u8]>) -> std::borrow::Cow<'_, str> {
@@ -48,21 +55,21 @@ fn text(data: Option<&[u8]>) -> std::borrow::Cow<'_, str> {
 }
 
 impl Limits {
-    fn parse(data: Option<&[u8]>) -> Limits {
+    fn parse(data: Option<&[u8]>) -> Option<Limits> {
         let t = text(data);
-        Limits {
-            count: value(&t, "count"),
-            bytes: value(&t, "bytes"),
-            count_hard: value(&t, "countHardLimit"),
-            bytes_hard: value(&t, "byteHardLimit"),
-        }
+        Some(Limits {
+            count: value(&t, "count")?,
+            bytes: value(&t, "bytes")?,
+            count_hard: value(&t, "countHardLimit")?,
+            bytes_hard: value(&t, "byteHardLimit")?,
+        })
     }
 }
 
 impl Usage {
-    fn parse(data: Option<&[u8]>) -> Usage {
+    fn parse(data: Option<&[u8]>) -> Option<Usage> {
         let t = text(data);
-        Usage { count: value(&t, "count"), bytes: value(&t, "bytes") }
+        Some(Usage { count: value(&t, "count")?, bytes: value(&t, "bytes")? })
     }
 
     fn render(self) -> String {
@@ -89,12 +96,12 @@ impl Quotas {
         None
     }
 
-    pub fn governing(&self, tree: &Tree, path: &str) -> Option<(&str, Limits, Usage)> {
+    pub fn governing(&self, tree: &Tree, path: &str) -> Option<(&str, Option<Limits>, Option<Usage>)> {
         let at = self.deepest(path)?;
         let own = self.paths.get(at)?;
         let node = |name: &str| tree.get(&format!("{QUOTA}{at}/{name}"));
         let limits = Limits::parse(node(LIMITS)?.data());
-        let usage = Usage::parse(node(STATS).and_then(|n| n.data()));
+        let usage = Usage::parse(node(STATS)?.data());
         Some((own, limits, usage))
     }
 }
@@ -129,7 +136,8 @@ impl Tree {
     fn charge(&mut self, path: &str, bytes: i64, count: i64) {
         let Some(at) = self.quotas.deepest(path) else { return };
         let Some(id) = self.find(&format!("{QUOTA}{at}/{STATS}")) else { return };
-        let old = Usage::parse(self.nodes.get(id).data());
+        // Usage that nobody can read is left as it is.
+        let Some(old) = Usage::parse(self.nodes.get(id).data()) else { return };
         self.write_usage(id, Usage { count: old.count + count, bytes: old.bytes + bytes });
     }
 
@@ -181,11 +189,13 @@ mod tests {
     #[test]
     fn texts_of_all_ages_are_read() {
         let l = Limits::parse(Some(b"count=5,bytes=-1=;byteHardLimit=-1;countHardLimit=10"));
-        assert_eq!(l, Limits { count: 5, bytes: -1, count_hard: 10, bytes_hard: -1 });
-        assert_eq!(value("count=,bytes=3", "count"), -1);
-        assert_eq!(value("count=,bytes=3", "bytes"), 3);
-        assert_eq!(value("", "bytes"), -1);
-        assert_eq!(value("nonsense", "bytes"), -1);
+        assert_eq!(l, Some(Limits { count: 5, bytes: -1, count_hard: 10, bytes_hard: -1 }));
+        assert_eq!(value("count=4,bytes=3", "bytes"), Some(3));
+        assert_eq!(value("count==4,bytes=3", "count"), Some(-1));
+        assert_eq!(value("", "bytes"), Some(-1));
+        for unreadable in ["nonsense", "count=,bytes=3", "count=x", ",count=3", "count=1,bytes"] {
+            assert_eq!(value(unreadable, "count"), None, "{unreadable}");
+        }
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub const MIN_REQUESTS: usize = 100;
 pub const MIN_CLIENTS: usize = 3;
 
 struct Generator {
+    /// Where authentication is enforced only [`Generator::stranger`] goes without: a connection that is closed over
+    /// the first of several requests may lose the answer to it.
+    profile: Profile,
     rng: Rng,
     paths: Paths,
     clients: usize,
@@ -46,6 +49,7 @@ pub fn plan(profile: Profile, seed: u64) -> Plan {
     let clients = rng.usize(MIN_CLIENTS..=5);
     let mut plan = Plan { profile, seed, clients, steps: Vec::new(), last: Vec::new() };
     let mut g = Generator {
+        profile,
         rng,
         paths: Paths::new(plan.root()),
         clients,
@@ -91,7 +95,7 @@ impl Generator {
             let mut handshake = Handshake::NEW;
             handshake.read_only = [Some(0), Some(0), Some(1), None][self.rng.usize(..4)];
             handshake.timeout_ms = [20_000, 30_000, 40_000, 50_000, i32::MAX][self.rng.usize(..5)];
-            handshake.authenticate = !chance(&mut self.rng, 20);
+            handshake.authenticate = !chance(&mut self.rng, 20) || self.profile == Profile::EnforceAuth;
             self.steps.push(Step::Open { client, handshake });
         }
         let quotas = match profile {
@@ -235,7 +239,7 @@ impl Generator {
         handshake.read_only = [Some(0), Some(1), None][self.rng.usize(..3)];
         handshake.last_zxid =
             [ZxidChoice::Absolute(0), ZxidChoice::Absolute(-1), ZxidChoice::Relative(0)][self.rng.usize(..3)];
-        handshake.authenticate = !chance(&mut self.rng, 20);
+        handshake.authenticate = !chance(&mut self.rng, 20) || self.profile == Profile::EnforceAuth;
         self.steps.push(Step::Open { client, handshake });
         if self.rng.bool() {
             let op = [OpCode::SetWatches, OpCode::SetWatches2][self.rng.usize(..2)];

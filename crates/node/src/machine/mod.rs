@@ -12,17 +12,18 @@ mod reaper;
 use crate::auth::AuthIds;
 use crate::limits::{BATCH_BYTES, BATCHES_IN_FLIGHT};
 use crate::outbound::{ConnId, Outbound};
-use crate::prep::{Prep, Request};
+use crate::prep::{Prep, Refusal, Request};
 use crate::reply;
 use crate::session::Sessions;
 use crate::settings::Settings;
 use crate::throttle::ConnectThrottle;
 pub use batch::Batch;
 use reaper::Reaper;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tree::Tree;
-use wire::jute::Limits;
+use wire::jute::{Limits, Put};
 use wire::txn::{TxnDigest, TxnHeader};
 use wire::{ErrorCode, OpCode, Reader, file};
 use zab::{Broadcast, Quorum};
@@ -92,7 +93,7 @@ enum Awaited {
     /// The transaction creates the session; `read_only` as the client sent it.
     Welcome { timeout_ms: i32, read_only: Option<bool> },
     /// No transaction: everything before it.
-    Sync { path: String },
+    Sync { path: Option<String> },
     /// No transaction: a refusal that must keep its place in the order.
     Refusal(ErrorCode),
 }
@@ -209,19 +210,23 @@ impl Node {
             OpCode::Sync => {
                 let path = reader.ustring().map_err(|_| ErrorCode::MarshallingError);
                 let what = match session.and(path) {
-                    Ok(path) => Awaited::Sync { path: path.unwrap_or_default().into_owned() },
+                    Ok(path) => Awaited::Sync { path: path.map(Cow::into_owned) },
                     Err(e) => Awaited::Refusal(e),
                 };
                 self.waiting.push_back(waiting(self.zab.last_proposed(), what));
             }
-            _ => {
-                let zxid = self.propose_request(tree, now, rq, session, op, xid, reader);
-                self.waiting.push_back(waiting(zxid, Awaited::Txn));
-            }
+            _ => match self.propose_request(tree, now, rq, session, op, xid, reader) {
+                Some(zxid) => self.waiting.push_back(waiting(zxid, Awaited::Txn)),
+                None => {
+                    let refusal = Awaited::Refusal(ErrorCode::MarshallingError);
+                    self.waiting.push_back(waiting(self.zab.last_proposed(), refusal));
+                }
+            },
         }
     }
 
-    /// A record for the request: its effect, or its refusal, which is logged as well.
+    /// A record for the request: its effect, or its refusal, which is logged as well. `None` for a request that cannot be
+    /// decoded, which takes no zxid (but for a multi, which does).
     #[allow(clippy::too_many_arguments, reason = "a request and where it came from")]
     fn propose_request(
         &mut self,
@@ -232,8 +237,8 @@ impl Node {
         op: OpCode,
         cxid: i32,
         body: Reader<'_>,
-    ) -> i64 {
-        let zxid = self.zab.propose();
+    ) -> Option<i64> {
+        let zxid = self.zab.last_proposed() + 1;
         let header = TxnHeader { session_id: rq.session_id, cxid, zxid, time_ms: now.wall_ms, op: op.code() };
         let request =
             Request { session_id: rq.session_id, ids: &rq.ids, session, zxid, time_ms: now.wall_ms };
@@ -243,7 +248,12 @@ impl Node {
         let body_start = out.len();
         match self.prep.request(tree, &request, op, body, out) {
             Ok(()) => self.finish_record(start, zxid, true),
-            Err(error) => {
+            Err(Refusal::Undecodable) if op != OpCode::Multi => {
+                self.building.bytes.truncate(start);
+                return None;
+            }
+            Err(refusal) => {
+                let error = refusal.code();
                 let out = &mut self.building.bytes;
                 out.truncate(body_start - TxnHeader::ENCODED_BYTES);
                 TxnHeader { op: OpCode::Error.code(), ..header }.encode(out);
@@ -251,7 +261,9 @@ impl Node {
                 self.finish_record(start, zxid, false);
             }
         }
-        zxid
+        let proposed = self.zab.propose();
+        debug_assert_eq!(proposed, zxid);
+        Some(zxid)
     }
 
     fn finish_record(&mut self, start: usize, zxid: i64, with_digest: bool) {
@@ -272,7 +284,8 @@ impl Node {
         let start = file::begin_record(out);
         header.encode(out);
         self.prep.close_session(tree, session_id, zxid, out);
-        self.finish_record(start, zxid, true);
+        // Without the list, a digest would be read as one (quorum-and-disk §3.4), and stop the start of Apache's.
+        self.finish_record(start, zxid, self.settings.close_session_paths);
         self.sessions.set_closing(session_id);
         zxid
     }
@@ -326,7 +339,10 @@ impl Node {
             self.frame.clear();
             let answered = reply::write(&mut self.frame, w.xid, applied, |body| match &w.what {
                 Awaited::Sync { path } => {
-                    wire::jute::Put::put_ustring(body, path);
+                    match path {
+                        Some(path) => body.put_ustring(path),
+                        None => body.put_buffer(None),
+                    }
                     Ok(())
                 }
                 Awaited::Refusal(error) => Err(*error),

@@ -31,11 +31,36 @@ pub(crate) struct Request<'a> {
     pub time_ms: i64,
 }
 
-type Outcome = Result<(), ErrorCode>;
-
-fn malformed(_: DecodeError) -> ErrorCode {
-    ErrorCode::MarshallingError
+/// Why a request has no effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Its record cannot be decoded.
+    Undecodable,
+    Code(ErrorCode),
 }
+
+impl Refusal {
+    pub fn code(self) -> ErrorCode {
+        match self {
+            Refusal::Undecodable => ErrorCode::MarshallingError,
+            Refusal::Code(code) => code,
+        }
+    }
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Refusal {
+        Refusal::Code(code)
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(_: DecodeError) -> Refusal {
+        Refusal::Undecodable
+    }
+}
+
+type Outcome = Result<(), ErrorCode>;
 
 /// The overlay with the rules that write to it.
 pub(crate) struct Prep {
@@ -72,13 +97,13 @@ impl Prep {
         op: OpCode,
         body: Reader<'_>,
         out: &mut Vec<u8>,
-    ) -> Outcome {
+    ) -> Result<(), Refusal> {
         self.overlay.begin();
         let start = out.len();
         let mut outcome = self.dispatch(tree, rq, op, body, out);
         if outcome.is_ok() && out.len() - start > self.settings.max_record - RECORD_MARGIN {
             // Nobody could read it back (ZOOKEEPER-4306).
-            outcome = Err(ErrorCode::MarshallingError);
+            outcome = Err(Refusal::Code(ErrorCode::MarshallingError));
         }
         match outcome {
             Ok(()) => self.overlay.keep(),
@@ -94,32 +119,35 @@ impl Prep {
         op: OpCode,
         mut body: Reader<'_>,
         out: &mut Vec<u8>,
-    ) -> Outcome {
+    ) -> Result<(), Refusal> {
         let body = &mut body;
-        match op {
+        let outcome = match op {
             OpCode::Create | OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => {
-                let request = wire::request::CreateRequest::decode(body, op == OpCode::CreateTtl);
-                self.create(tree, rq, op, &request.map_err(malformed)?, out)
+                let request = wire::request::CreateRequest::decode(body, op == OpCode::CreateTtl)?;
+                self.create(tree, rq, op, &request, out)
             }
             OpCode::Delete => {
-                let request = VersionedPath::decode(body).map_err(malformed)?;
+                let request = VersionedPath::decode(body)?;
                 self.delete(tree, rq, &request, out)
             }
             OpCode::DeleteContainer => {
-                let path = body.ustring().map_err(malformed)?;
+                let path = body.ustring()?;
                 self.delete_container(tree, rq, path, out)
             }
             OpCode::SetData => {
-                let request = SetDataRequest::decode(body).map_err(malformed)?;
+                let request = SetDataRequest::decode(body)?;
                 self.set_data(tree, rq, &request, out)
             }
             OpCode::SetAcl => {
-                let request = SetAclRequest::decode(body).map_err(malformed)?;
+                let request = SetAclRequest::decode(body)?;
                 self.set_acl(tree, rq, &request, out)
             }
-            OpCode::Multi => self.multi(tree, rq, *body, out),
+            OpCode::Multi => {
+                let ops = wire::multi::MultiOps::new(*body).collect::<Result<Vec<_>, _>>()?;
+                self.multi(tree, rq, &ops, out)
+            }
             OpCode::Reconfig => {
-                wire::request::ReconfigRequest::decode(body).map_err(malformed)?;
+                wire::request::ReconfigRequest::decode(body)?;
                 self.reconfig(rq)
             }
             OpCode::Notification
@@ -145,7 +173,8 @@ impl Prep {
             | OpCode::CreateSession
             | OpCode::CloseSession
             | OpCode::Error => Err(ErrorCode::Unimplemented),
-        }
+        };
+        outcome.map_err(Refusal::Code)
     }
 
     /// A standalone server has no membership to change (client-surface §1.7).
@@ -329,6 +358,7 @@ impl Prep {
         }
         let Some((_, limits, usage)) = tree.quota_for(path) else { return Ok(()) };
         let over = |limit: i64, used: i64, more: i64| limit > -1 && more != 0 && used + more > limit;
+        let (Some(limits), Some(usage)) = (limits, usage) else { return Err(ErrorCode::MarshallingError) };
         if over(limits.count_hard, usage.count, count) || over(limits.bytes_hard, usage.bytes, bytes) {
             return Err(ErrorCode::QuotaExceeded);
         }

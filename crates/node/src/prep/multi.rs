@@ -1,11 +1,11 @@
 //! multi: all or nothing. Each part sees the changes of those before it.
 
 use super::create::flags_are_known;
-use super::{Outcome, Prep, Request, malformed};
+use super::{Outcome, Prep, Request};
 use tree::Tree;
 use wire::jute::Put;
-use wire::multi::{MultiOp, MultiOps};
-use wire::{DecodeError, ErrorCode, OpCode, Reader};
+use wire::multi::MultiOp;
+use wire::{ErrorCode, OpCode};
 
 impl Prep {
     /// The record of a multi, which may be that of a failed one: parts before the failing one as they were, the failing
@@ -14,11 +14,9 @@ impl Prep {
         &mut self,
         tree: &Tree,
         rq: &Request<'_>,
-        body: Reader<'_>,
+        ops: &[MultiOp<'_>],
         out: &mut Vec<u8>,
     ) -> Outcome {
-        let ops: Result<Vec<MultiOp<'_>>, DecodeError> = MultiOps::new(body).collect();
-        let ops = ops.map_err(malformed)?;
         let undecodable = |op: &MultiOp<'_>| match op {
             MultiOp::Create(_, create) => !flags_are_known(create.flags),
             MultiOp::GetData(_) | MultiOp::GetChildren(_) => true,
@@ -29,7 +27,7 @@ impl Prep {
         }
         out.put_count(ops.len());
         let mut failed = false;
-        for op in &ops {
+        for op in ops {
             let start = begin_part(out, op.op());
             let outcome =
                 if failed { Err(ErrorCode::RuntimeInconsistency) } else { self.part(tree, rq, op, out) };

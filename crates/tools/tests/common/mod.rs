@@ -84,6 +84,11 @@ impl StorageFile for MemoryFile {
         Ok(n)
     }
 
+    fn seek(&mut self, to: u64) -> io::Result<()> {
+        self.at = to as usize;
+        Ok(())
+    }
+
     fn write_all(&mut self, new: &[u8]) -> io::Result<()> {
         let mut bytes = self.bytes.borrow_mut();
         let end = self.at + new.len();
