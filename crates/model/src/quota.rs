@@ -33,7 +33,7 @@ fn split(text: &str, separators: &[char]) -> Vec<String> {
 
 /// `count=5,bytes=-1=;byteHardLimit=7` as a map; the last of equal keys wins.
 fn pairs(data: Option<&Vec<u8>>) -> Option<BTreeMap<String, i64>> {
-    let text = String::from_utf8_lossy(data.map_or(&[][..], Vec::as_slice)).into_owned();
+    let text = String::from_utf8_lossy(data?).into_owned();
     let mut map = BTreeMap::new();
     if text.is_empty() {
         return Some(map);

@@ -77,7 +77,8 @@ fn resolve_entry(
         out.extend(own.into_iter().map(|id| Acl { perms: entry.perms, id: id.clone() }));
         return Ok(());
     }
-    let id = entry.id.ok_or(ErrorCode::InvalidAcl)?;
+    // Apache trips over a null id of any other scheme.
+    let id = entry.id.ok_or(ErrorCode::MarshallingError)?;
     let world = scheme == "world" && id == "anyone";
     if !world && !auth::is_valid_id(settings, &scheme, &id)? {
         return Err(ErrorCode::InvalidAcl);

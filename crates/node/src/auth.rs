@@ -76,7 +76,7 @@ pub enum Shown {
 pub fn show(settings: &AuthSettings, ids: &AuthIds, scheme: &str, data: Option<&[u8]>) -> Shown {
     let text = String::from_utf8_lossy(data.unwrap_or(&[]));
     match scheme {
-        "digest" if settings.digest_enabled => digest(settings, ids, &text),
+        "digest" if settings.digest_enabled && data.is_some() => digest(settings, ids, &text),
         "ip" => match ids.iter().find(|id| id.scheme == "ip") {
             Some(own) => with(ids, [own.clone()]),
             None => Shown::Refused,
@@ -93,10 +93,6 @@ pub fn show(settings: &AuthSettings, ids: &AuthIds, scheme: &str, data: Option<&
 
 fn digest(settings: &AuthSettings, ids: &AuthIds, text: &str) -> Shown {
     let user = text.split(':').next().unwrap_or("");
-    // Java splits off trailing empty parts, so a text of colons only has no first part.
-    if text.chars().all(|c| c == ':') && !text.is_empty() {
-        return Shown::Refused;
-    }
     let shown = format!("{user}:{}", settings.digest_algorithm.base64(text.as_bytes()));
     let is_super = settings.super_digest.as_deref() == Some(shown.as_str());
     let superuser = is_super.then(|| Id::new("super", ""));

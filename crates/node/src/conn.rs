@@ -284,12 +284,15 @@ impl Conn {
                 if self.writes_in_flight > 0 {
                     return Flow::Blocked;
                 }
-                self.refuse_unknown(header.xid)
+                self.refuse_unknown(header.xid, cx)
             }
         }
     }
 
-    fn refuse_unknown(&mut self, xid: i32) -> Flow {
+    fn refuse_unknown(&mut self, xid: i32, cx: &ConnContext<'_>) -> Flow {
+        if !self.is_authenticated(cx) {
+            return self.refuse_unauthenticated(xid);
+        }
         let touched = self.session.as_ref().is_some_and(|s| !s.is_closing());
         if touched {
             reply::write_plain(&mut self.out, xid, -1, ErrorCode::Unimplemented.code());
@@ -321,9 +324,7 @@ impl Conn {
     ) -> Flow {
         self.tally.received += 1;
         if !self.is_authenticated(cx) {
-            let code = ErrorCode::SessionClosedRequireSaslAuth.code();
-            reply::write_plain(&mut self.out, xid, 0, code);
-            return Flow::Close;
+            return self.refuse_unauthenticated(xid);
         }
         let throttle = &cx.settings.throttle;
         let large = throttle.large_request_threshold > 0 && bytes as i64 > throttle.large_request_threshold;
@@ -354,6 +355,11 @@ impl Conn {
             self.phase = Phase::Ending;
         }
         Flow::Next
+    }
+
+    fn refuse_unauthenticated(&mut self, xid: i32) -> Flow {
+        reply::write_plain(&mut self.out, xid, 0, ErrorCode::SessionClosedRequireSaslAuth.code());
+        Flow::Close
     }
 
     fn waited_too_long(&self, op: OpCode, cx: &ConnContext<'_>) -> bool {

@@ -50,13 +50,14 @@ fn value(text: &str, key: &str) -> Option<i64> {
     Some(found)
 }
 
-fn text(data: Option<&[u8]>) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(data.unwrap_or(&[]))
+/// Null data is no text at all: Java trips over it.
+fn text(data: Option<&[u8]>) -> Option<std::borrow::Cow<'_, str>> {
+    data.map(String::from_utf8_lossy)
 }
 
 impl Limits {
     fn parse(data: Option<&[u8]>) -> Option<Limits> {
-        let t = text(data);
+        let t = text(data)?;
         Some(Limits {
             count: value(&t, "count")?,
             bytes: value(&t, "bytes")?,
@@ -68,7 +69,7 @@ impl Limits {
 
 impl Usage {
     fn parse(data: Option<&[u8]>) -> Option<Usage> {
-        let t = text(data);
+        let t = text(data)?;
         Some(Usage { count: value(&t, "count")?, bytes: value(&t, "bytes")? })
     }
 

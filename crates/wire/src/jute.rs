@@ -130,8 +130,9 @@ impl<'a> Reader<'a> {
     /// the outcome is the same and nothing is allocated for it.
     pub fn count(&mut self, min_element_bytes: usize) -> Result<Option<usize>, DecodeError> {
         let count = self.i32()?;
-        if count == -1 {
-            return Ok(None);
+        // Java reads on while elements are left: of a negative number there are none.
+        if count < 0 {
+            return Ok(if count == -1 { None } else { Some(0) });
         }
         match usize::try_from(count) {
             Ok(n) if n.saturating_mul(min_element_bytes) <= self.rest.len() => Ok(Some(n)),

@@ -11,6 +11,7 @@
 //! * requests of one connection behind an auth, a closeSession or an unknown operation in the same write;
 //! * operation 21 with a flag that is not a TTL and a negative TTL, text that is no usage in a `zookeeper_stats`, and
 //!   a quota on `/`: the server stops while it applies them;
+//! * createContainer with the flag of an ephemeral (until it is applied, Apache takes the node for an ephemeral);
 //! * reaping of containers and TTL nodes, which happens by the clock.
 
 pub mod requests;

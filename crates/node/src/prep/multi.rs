@@ -1,6 +1,6 @@
 //! multi: all or nothing. Each part sees the changes of those before it.
 
-use super::create::flags_are_known;
+use super::create::{effective_in_multi, flags_are_plain};
 use super::{Outcome, Prep, Request};
 use tree::Tree;
 use wire::jute::Put;
@@ -18,7 +18,7 @@ impl Prep {
         out: &mut Vec<u8>,
     ) -> Outcome {
         let undecodable = |op: &MultiOp<'_>| match op {
-            MultiOp::Create(_, create) => !flags_are_known(create.flags),
+            MultiOp::Create(op, create) => *op != OpCode::CreateTtl && !flags_are_plain(create.flags),
             MultiOp::GetData(_) | MultiOp::GetChildren(_) => true,
             MultiOp::Delete(_) | MultiOp::SetData(_) | MultiOp::Check(_) => false,
         };
@@ -28,7 +28,7 @@ impl Prep {
         out.put_count(ops.len());
         let mut failed = false;
         for op in ops {
-            let start = begin_part(out, op.op());
+            let start = begin_part(out, effective_op(op));
             let outcome =
                 if failed { Err(ErrorCode::RuntimeInconsistency) } else { self.part(tree, rq, op, out) };
             match outcome {
@@ -52,12 +52,22 @@ impl Prep {
 
     fn part(&mut self, tree: &Tree, rq: &Request<'_>, op: &MultiOp<'_>, out: &mut Vec<u8>) -> Outcome {
         match op {
-            MultiOp::Create(code, request) => self.create(tree, rq, *code, request, out),
+            MultiOp::Create(code, request) => {
+                let (code, request) = effective_in_multi(*code, request);
+                self.create(tree, rq, code, &request, out)
+            }
             MultiOp::Delete(request) => self.delete(tree, rq, request, out),
             MultiOp::SetData(request) => self.set_data(tree, rq, request, out),
             MultiOp::Check(request) => self.check(tree, rq, request, out),
             MultiOp::GetData(_) | MultiOp::GetChildren(_) => Err(ErrorCode::MarshallingError),
         }
+    }
+}
+
+fn effective_op(op: &MultiOp<'_>) -> OpCode {
+    match op {
+        MultiOp::Create(code, request) => effective_in_multi(*code, request).0,
+        other => other.op(),
     }
 }
 
