@@ -10,8 +10,8 @@
 //! cargo run --release -p differential -- --start rookeeper --replay crates/differential/golden
 //! cargo run --release -p differential -- --start apache --record crates/differential/golden --sequences 4
 //! ```
-//! The first needs Java and Maven and the path of the server in `ROOKEEPER_BIN`; it prints a table of what was
-//! covered ([`coverage`], [`required`]). The second needs neither. The third writes the golden files anew.
+//! The first needs Java and Maven; it prints a table of what was covered ([`coverage`], [`required`]). The second needs
+//! neither. The third writes the golden files anew. `cargo xtask differential` does the first two under every profile.
 //!
 //! What cannot be compared, because Apache itself answers by chance, is not sent: see [`generate`].
 

@@ -11,6 +11,8 @@ const CORE: [&str; 8] = ["wire", "tree", "zab", "journal", "node", "config", "ad
 /// The lowest three tiers, whose third-party dependencies are counted.
 const COUNTED: [&str; 5] = ["wire", "tree", "zab", "journal", "node"];
 const MAX_THIRD_PARTY: usize = 10;
+/// Crates of one project with one set of maintainers count as one; `docs/decisions/0006-dependencies.md` says why.
+const FAMILIES: [(&str, &[&str]); 1] = [("RustCrypto hashes", &["md-5", "sha1", "sha2", "sha3"])];
 const MAX_PACKAGES: usize = 200;
 const FENCE: &str = "../../lints/core.toml";
 /// What brings threads, sockets, clocks or randomness along.
@@ -99,12 +101,12 @@ fn runtimes(dependencies: &Dependencies) -> Vec<Violation> {
 }
 
 fn counts(dependencies: &Dependencies) -> Vec<Violation> {
-    let all: BTreeSet<&String> =
-        COUNTED.iter().filter_map(|name| dependencies.get(*name)).flatten().collect();
-    if all.len() <= MAX_THIRD_PARTY {
+    let all = COUNTED.iter().filter_map(|name| dependencies.get(*name)).flatten();
+    let names: BTreeSet<&str> = all.map(|name| family(name)).collect();
+    if names.len() <= MAX_THIRD_PARTY {
         return Vec::new();
     }
-    let names: Vec<&str> = all.iter().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
     let message = format!(
         "{} use {} third-party crates, at most {MAX_THIRD_PARTY} are allowed: {}",
         COUNTED.join(", "),
@@ -112,6 +114,10 @@ fn counts(dependencies: &Dependencies) -> Vec<Violation> {
         names.join(", ")
     );
     vec![Violation::new("Cargo.toml", 0, message)]
+}
+
+fn family(name: &str) -> &str {
+    FAMILIES.iter().find(|(_, members)| members.contains(&name)).map_or(name, |(family, _)| family)
 }
 
 /// `tree` has a package a line; `(*)` marks one that was shown before.
@@ -156,6 +162,8 @@ mod tests {
         assert_eq!(counts(&depends("tree", &names[..10])), []);
         assert_eq!(counts(&depends("tree", &names)).len(), 1);
         assert_eq!(counts(&depends("server", &names)), []);
+        let with_family = [&names[..9], &["sha1", "sha2", "md-5"]].concat();
+        assert_eq!(counts(&depends("tree", &with_family)), []);
     }
 
     #[test]
