@@ -3,6 +3,7 @@
 //! Each writer has a folder of its own below `/kill` and two kinds of writes with unique values: creates, and
 //! changes of one counter znode. It remembers what was acknowledged. A write that was under way at the moment
 //! of the kill may or may not have happened, and nothing else may differ.
+use crate::fetch;
 use crate::jute::{Acl, Writer};
 use crate::raw::{Session, create_record, flag, op};
 use crate::report::Suite;
@@ -72,15 +73,11 @@ fn prepare(server: &ServerProcess) -> Result<Vec<Acknowledged>> {
 fn one_round(server: &mut ServerProcess, state: &mut [Acknowledged], rng: &mut Rng, all: bool) -> Result<()> {
     let port = server.port();
     let total = Arc::new(AtomicU64::new(0));
-    let threads: Vec<_> = state
-        .iter()
-        .cloned()
-        .enumerate()
-        .map(|(writer, known)| {
-            let total = Arc::clone(&total);
-            std::thread::spawn(move || write_until_broken(port, writer, known, &total))
-        })
-        .collect();
+    let mut threads = Vec::new();
+    for (writer, known) in state.iter().cloned().enumerate() {
+        let (session, total) = (Session::open(port, TIMEOUT_MS)?, Arc::clone(&total));
+        threads.push(std::thread::spawn(move || write_until_broken(session, writer, known, &total)));
+    }
     // The kill comes at a random moment after the writers have got somewhere.
     let enough = rng.u64(20..600);
     while total.load(Ordering::Relaxed) < enough && threads.iter().any(|thread| !thread.is_finished()) {
@@ -91,19 +88,22 @@ fn one_round(server: &mut ServerProcess, state: &mut [Acknowledged], rng: &mut R
     for (known, thread) in state.iter_mut().zip(threads) {
         *known = thread.join().map_err(|_| anyhow::anyhow!("a writer panicked"))??;
     }
-    ensure!(total.load(Ordering::Relaxed) >= enough, "the writers stopped before the kill");
+    ensure!(
+        total.load(Ordering::Relaxed) >= enough,
+        "the writers lost their connections before the kill; {}",
+        fetch::last_lines(&server.log(), 2)
+    );
     server.start_again().context("the server does not come back")?;
     verify(server, state, all)
 }
 
 /// Writes as fast as it is answered, and returns what was acknowledged when the connection broke.
 fn write_until_broken(
-    port: u16,
+    mut session: Session,
     writer: usize,
     mut known: Acknowledged,
     total: &AtomicU64,
 ) -> Result<Acknowledged> {
-    let mut session = Session::open(port, TIMEOUT_MS)?;
     let base = format!("/kill/{writer}");
     let open = [Acl::open()];
     loop {

@@ -187,3 +187,28 @@ impl Workload {
         (op::MULTI, multi_record(&parts))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changes(seed: u64, line: (u32, u32)) -> Vec<(i32, Vec<u8>)> {
+        let rng = Rng::with_seed(seed);
+        let mut workload = Workload { rng, line, port: 0, sessions: Vec::new(), paths: Vec::new(), made: 0 };
+        (0..1000).map(|_| workload.change()).collect()
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_changes() {
+        assert_eq!(changes(7, (3, 9)), changes(7, (3, 9)));
+        assert_ne!(changes(7, (3, 9)), changes(8, (3, 9)));
+    }
+
+    #[test]
+    fn an_old_release_meets_only_what_it_knows() {
+        let newer = [op::CREATE2, op::CREATE_CONTAINER, op::CREATE_TTL];
+        let used = |line| changes(1, line).into_iter().filter(|(one, _)| newer.contains(one)).count();
+        assert_eq!(used((3, 4)), 0);
+        assert!(used((3, 5)) > 100);
+    }
+}

@@ -18,12 +18,10 @@ use wire::file::{self, FileHeader, LOG_MAGIC, RecordAt};
 use wire::{DecodeError, Reader};
 
 const CHUNK: usize = 1 << 20;
-/// Records up to this size are looked for behind one that is not whole.
-const PROBE_BYTES: usize = 64 * 1024;
 /// Without marks: more than this is not in flight at once.
 const UNMARKED_BATCH_BYTES: u64 = 4 << 20;
-/// A record found behind one that is not whole is believed if its counter is at most this much ahead.
-const PROBE_ZXIDS: i64 = 1 << 20;
+/// A record found behind one that is not whole is believed if it is at most this far ahead: some epochs.
+const PROBE_ZXIDS: u64 = 1 << 40;
 
 /// What stands next in the file.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,7 +61,7 @@ pub struct LogFile<F: StorageFile> {
     at_eof: bool,
     limit: usize,
     /// Of the last whole record.
-    zxid: i64,
+    zxid: Option<i64>,
     /// The last durable position that a mark told of, if the file's writer leaves marks.
     mark: Option<u64>,
 }
@@ -71,8 +69,16 @@ pub struct LogFile<F: StorageFile> {
 impl<F: StorageFile> LogFile<F> {
     /// Checks the header. `limit` bounds one record: the reader's `jute.maxbuffer` plus extra size.
     pub fn open(file: F, limit: usize) -> Result<Self, LogError> {
-        let mut log =
-            LogFile { file, buffer: Vec::new(), at: 0, base: 0, at_eof: false, limit, zxid: 0, mark: None };
+        let mut log = LogFile {
+            file,
+            buffer: Vec::new(),
+            at: 0,
+            base: 0,
+            at_eof: false,
+            limit,
+            zxid: None,
+            mark: None,
+        };
         log.fill(FileHeader::ENCODED_BYTES)?;
         let have = log.buffer.len().min(FileHeader::ENCODED_BYTES);
         match FileHeader::decode(&mut Reader::new(&log.buffer)) {
@@ -145,7 +151,7 @@ impl<F: StorageFile> LogFile<F> {
                     let payload = self.at + 12..self.at + used - 1;
                     self.at += used;
                     let payload = &self.buffer[payload];
-                    self.zxid = zxid_of(payload).unwrap_or(self.zxid);
+                    self.zxid = zxid_of(payload).or(self.zxid);
                     self.mark = mark::read(payload).or(self.mark);
                     return Ok(LogItem::Record(payload));
                 }
@@ -207,15 +213,13 @@ impl<F: StorageFile> LogFile<F> {
         let mut farthest = offset;
         let mut marked = self.mark.is_some();
         loop {
-            self.fill(PROBE_BYTES)?;
+            self.fill(self.limit + file::RECORD_OVERHEAD_BYTES)?;
             let rest = &self.buffer[self.at..];
             if rest.len() <= file::RECORD_OVERHEAD_BYTES {
                 break;
             }
-            // The upper half of every checksum is zero: a cheap first look.
-            if rest[..4] == [0; 4]
-                && let RecordAt::Whole { payload, used } = file::read_record(rest, PROBE_BYTES)
-                && zxid_of(payload).is_some_and(|z| z.wrapping_sub(self.zxid) as u64 <= PROBE_ZXIDS as u64)
+            if self.may_follow(rest)
+                && let RecordAt::Whole { payload, used } = file::read_record(rest, self.limit)
             {
                 farthest = self.base + self.at as u64;
                 if let Some(durable) = mark::read(payload) {
@@ -233,6 +237,16 @@ impl<F: StorageFile> LogFile<F> {
             return Err(LogError::Damaged { offset, what });
         }
         Ok(LogItem::End { torn_at: Some(offset) })
+    }
+}
+
+impl<F: StorageFile> LogFile<F> {
+    /// A look at the head, before the sum over all of it: the upper half of a checksum is zero, and the zxid goes on
+    /// from the last.
+    fn may_follow(&self, rest: &[u8]) -> bool {
+        let Some(zxid) = rest.get(12..).and_then(zxid_of) else { return false };
+        let near = |last: i64| zxid.wrapping_sub(last) as u64 <= PROBE_ZXIDS;
+        rest[..4] == [0; 4] && self.zxid.is_none_or(near)
     }
 }
 

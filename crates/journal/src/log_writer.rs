@@ -8,6 +8,7 @@ use crate::names;
 use crate::storage::{Dir, Storage, StorageFile};
 use std::io;
 use wire::file::FileHeader;
+use wire::jute::Limits;
 
 /// A record that ends this close to the known end of the file triggers the next extension, as in Java.
 const EXTEND_MARGIN: u64 = 4096;
@@ -18,11 +19,13 @@ pub struct LogOptions {
     pub prealloc_bytes: u64,
     /// `zookeeper.forceSync`: false leaves durability to the system, at the operator's risk.
     pub sync: bool,
+    /// `jute.maxbuffer` plus extra size: no record may become longer, or nobody could read it.
+    pub max_record: usize,
 }
 
 impl Default for LogOptions {
     fn default() -> Self {
-        LogOptions { prealloc_bytes: 64 << 20, sync: true }
+        LogOptions { prealloc_bytes: 64 << 20, sync: true, max_record: Limits::default().field_bytes }
     }
 }
 
@@ -60,7 +63,7 @@ impl<S: Storage> LogWriter<S> {
         };
         let mut records = records;
         if self.options.sync && open.durable == open.position {
-            mark::stamp(records, open.durable, &mut self.marked);
+            mark::stamp(records, open.durable, self.options.max_record, &mut self.marked);
             records = &self.marked;
         }
         extend(open, records.len() as u64, self.options.prealloc_bytes)?;

@@ -1,23 +1,24 @@
-//! Durable marks: how a torn tail is told from damage (`docs/decisions`).
+//! Durable marks: how a torn tail is told from damage (docs/decisions/durable-marks.md).
 //!
-//! The first small record behind each sync carries, behind its digest where every release ignores it, the position
+//! The first record behind each sync carries, behind its digest where every release ignores it, the position
 //! up to which the file was durable by then. A record that is not whole and stands before such a position was whole
 //! once. The mark has the shape of a `TxnDigest` of an unknown version, so that even a record without a digest is
 //! read by Java as one whose digest cannot be compared.
 
+use wire::OpCode;
 use wire::file::{self, RECORD_OVERHEAD_BYTES};
+use wire::txn::TxnHeader;
 
 const VERSION: i32 = 0x524b_4d31;
 const BYTES: usize = 12;
-/// Only smaller payloads are marked: a record must not grow beyond anybody's `jute.maxbuffer`.
-pub(crate) const MAX_MARKED_PAYLOAD: usize = 960;
 
-/// Puts `records` into `out`, the first small one marked with `durable`.
-pub(crate) fn stamp(records: &[u8], durable: u64, out: &mut Vec<u8>) {
+/// Puts `records` into `out`, the first one marked with `durable` that stays readable: its payload must not grow
+/// beyond `limit`.
+pub(crate) fn stamp(records: &[u8], durable: u64, limit: usize, out: &mut Vec<u8>) {
     out.clear();
     let mut rest = records;
     while let Some(payload) = payload_len(rest) {
-        if payload <= MAX_MARKED_PAYLOAD && !is_close_session(&rest[12..12 + payload]) {
+        if payload + BYTES <= limit && !closes_session(rest) {
             out.extend_from_slice(&records[..records.len() - rest.len()]);
             let start = file::begin_record(out);
             out.extend_from_slice(&rest[12..12 + payload]);
@@ -32,9 +33,11 @@ pub(crate) fn stamp(records: &[u8], durable: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(records);
 }
 
-/// A closeSession without a list of paths must not have anything behind it: Apache would read that as the list.
-fn is_close_session(payload: &[u8]) -> bool {
-    payload.get(28..32) == Some(&wire::OpCode::CloseSession.code().to_be_bytes()[..])
+/// A closeSession as releases before 3.6 write it has no list, and what follows it may be read as one: the less
+/// follows, the better.
+fn closes_session(record: &[u8]) -> bool {
+    let op = 12 + TxnHeader::ENCODED_BYTES - 4;
+    record.get(op..op + 4) == Some(&OpCode::CloseSession.code().to_be_bytes())
 }
 
 /// The payload length of the record that `bytes` begin with, if all of it is there.
@@ -48,8 +51,7 @@ fn payload_len(bytes: &[u8]) -> Option<usize> {
 pub(crate) fn read(payload: &[u8]) -> Option<u64> {
     let (before, durable) = payload.split_last_chunk::<8>()?;
     let (_, version) = before.split_last_chunk::<4>()?;
-    let marked = payload.len() <= MAX_MARKED_PAYLOAD + BYTES && i32::from_be_bytes(*version) == VERSION;
-    marked.then(|| u64::from_be_bytes(*durable))
+    (i32::from_be_bytes(*version) == VERSION).then(|| u64::from_be_bytes(*durable))
 }
 
 #[cfg(test)]
@@ -66,16 +68,20 @@ mod tests {
     }
 
     #[test]
-    fn the_first_small_record_is_marked_and_the_rest_is_left_alone() {
+    fn the_first_record_with_room_is_marked_and_the_rest_is_left_alone() {
         let (large, small, other) = (record(&[7; 2000]), record(&[1; 40]), record(&[2; 50]));
         let mut out = Vec::new();
-        stamp(&[&large[..], &small, &other].concat(), 77, &mut out);
+        stamp(&[&large[..], &small, &other].concat(), 77, 1000, &mut out);
         assert!(out.starts_with(&large) && out.ends_with(&other));
         let middle = &out[large.len()..out.len() - other.len()];
         let RecordAt::Whole { payload, used } = file::read_record(middle, 1000) else { panic!("not whole") };
         assert_eq!((used, &payload[..40], read(payload)), (middle.len(), &[1; 40][..], Some(77)));
-        stamp(&large, 77, &mut out);
+        stamp(&large, 77, 1000, &mut out);
         assert_eq!(out, large);
+        let mut close = [0; 40];
+        close[28..32].copy_from_slice(&OpCode::CloseSession.code().to_be_bytes());
+        stamp(&record(&close), 77, 1000, &mut out);
+        assert_eq!(out, record(&close));
         assert_eq!(read(&[9; 40]), None);
     }
 }

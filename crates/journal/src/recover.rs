@@ -461,7 +461,7 @@ impl Replay {
 fn refusal(txn: &Txn<'_>, options: &RecoverOptions) -> Option<&'static str> {
     let Txn::Create(create) = txn else { return None };
     let ttl = matches!(create.kind, CreateKind::Ttl { .. });
-    if !create.path.starts_with('/') || create.path.ends_with('/') {
+    if !create.path.starts_with('/') || create.path.ends_with('/') || create.path.contains("//") {
         return Some("no znode can have its path");
     }
     (ttl && !options.rules.owners.extended_types).then_some(

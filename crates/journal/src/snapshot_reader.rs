@@ -30,6 +30,8 @@ pub enum SnapshotError {
     BadMagic(i32),
     #[error("its checksum does not fit")]
     BadChecksum,
+    #[error("the record at byte {offset} is longer than any that can be read")]
+    TooLong { offset: u64 },
     #[error("it cannot be understood near byte {offset}: {source}")]
     Undecodable { offset: u64, source: DecodeError },
     #[error("{0}")]
@@ -88,7 +90,12 @@ struct Stream<'r> {
 }
 
 impl Stream<'_> {
-    fn more(&mut self) -> io::Result<()> {
+    /// Reads on behind what is buffered. A znode holds two limited fields, and an access list comes from a request
+    /// that was limited: more than a few of these in one record is damage, however much a packed file unpacks to.
+    fn more(&mut self) -> Result<(), SnapshotError> {
+        if self.buffer.len() - self.at > CHUNK + self.limits.field_bytes.saturating_mul(3) {
+            return Err(SnapshotError::TooLong { offset: self.base + self.at as u64 });
+        }
         self.sum();
         self.buffer.drain(..self.at);
         self.base += self.at as u64;
@@ -139,8 +146,9 @@ impl Stream<'_> {
         }
     }
 
+    /// The bytes that are left, counted no farther than it matters.
     fn remaining(&mut self) -> Result<usize, SnapshotError> {
-        while !self.ended {
+        while !self.ended && self.buffer.len() - self.at <= DIGEST_SECTION + LAST_ZXID_SECTION {
             self.more()?;
         }
         Ok(self.buffer.len() - self.at)

@@ -19,7 +19,7 @@ pub struct Quota {
     pub path: String,
     /// count, bytes, countHardLimit, byteHardLimit
     pub limits: Option<[i64; 4]>,
-    pub usage: Option<Usage>,
+    pub usage: Option<Option<Usage>>,
 }
 
 /// What Java's `split` gives: no empty parts at the end, one empty part for an empty text.
@@ -74,7 +74,7 @@ impl Model {
             ["count", "bytes", "countHardLimit", "byteHardLimit"]
                 .map(|key| limits.get(key).copied().unwrap_or(-1))
         });
-        let usage = Usage::parse(self.get(&format!("{ROOT}{at}{STATS}"))?.data.as_ref());
+        let usage = self.get(&format!("{ROOT}{at}{STATS}")).map(|stats| Usage::parse(stats.data.as_ref()));
         Some(Quota { path: at, limits, usage })
     }
 

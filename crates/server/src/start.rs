@@ -242,7 +242,11 @@ fn spawn_all(
     let (log_in, log_out) = mpsc::channel();
     let (snapshot_in, snapshot_out) = mpsc::channel();
     let storage = &shared.config.storage;
-    let log_options = LogOptions { prealloc_bytes: storage.pre_alloc_bytes, sync: storage.force_sync };
+    let log_options = LogOptions {
+        prealloc_bytes: storage.pre_alloc_bytes,
+        sync: storage.force_sync,
+        max_record: shared.settings.max_record,
+    };
     let log = LogWriter::new(shared.disk.clone(), log_options);
     let node = Node::new(shared.settings.clone(), &shared.tree.read(), shared.clock.now(), seed);
     let mut threads = Vec::new();

@@ -3,11 +3,13 @@
 //! * [`disk`]: a disk in memory that forgets what was not synced, tears, fills, stalls and lies.
 //! * [`script`]: random but valid transactions, with the state that must be there after each.
 //! * [`run`]: a small server loop over tree and journal that runs a script on such a disk.
+//! * [`fuzz`]: what may be done with bytes that anybody sends or leaves.
 //! * [`java`]: reads a folder by the rules of Apache ZooKeeper, to see whether it could start there.
 //!
 //! Everything follows from a seed: the same seed gives the same run, on every machine.
 
 pub mod disk;
+pub mod fuzz;
 pub mod java;
 pub mod rng;
 pub mod run;

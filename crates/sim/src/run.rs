@@ -81,7 +81,7 @@ pub fn run(
     let Recovered { tree, report } = recover(disk, &recover_options())?;
     acknowledged.raise(tree.last_zxid());
     disk.set_phase("run");
-    let options = LogOptions { prealloc_bytes: pace.prealloc_bytes, sync: true };
+    let options = LogOptions { prealloc_bytes: pace.prealloc_bytes, ..LogOptions::default() };
     let mut server = Server {
         disk: disk.clone(),
         script,

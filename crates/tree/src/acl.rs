@@ -13,6 +13,9 @@ pub type AclId = u32;
 
 pub(crate) const OPEN: AclId = 0;
 
+/// Snapshots name lists below this; above it is room for new ones.
+const LAST_LOADED: AclId = 1 << 31;
+
 struct Entry {
     /// `None` when a fuzzy snapshot mentioned the key without defining it (ZOOKEEPER-3306, ZOOKEEPER-4689).
     list: Option<Arc<[u8]>>,
@@ -88,7 +91,7 @@ impl AclTable {
     /// One definition of a snapshot's ACL section. `false` if the key cannot be used.
     pub fn load_definition(&mut self, key: i64, list: AclList<'_>) -> bool {
         match AclId::try_from(key) {
-            Ok(id) if id != OPEN && id != AclId::MAX => {
+            Ok(id) if id != OPEN && id < LAST_LOADED && !self.entries.contains_key(&id) => {
                 self.define(id, list.encoded());
                 true
             }
@@ -101,7 +104,7 @@ impl AclTable {
         if key == -1 {
             return Some(OPEN);
         }
-        let id = AclId::try_from(key).ok().filter(|id| *id != OPEN && *id != AclId::MAX)?;
+        let id = AclId::try_from(key).ok().filter(|id| *id != OPEN && *id < LAST_LOADED)?;
         self.entries.entry(id).or_insert(Entry { list: None, references: 0 }).references += 1;
         self.next = self.next.max(id + 1);
         Some(id)
@@ -156,5 +159,15 @@ mod tests {
         assert!(t.get(7).is_none());
         assert_eq!(t.acquire(AclList::from_encoded(READ_ACL)), 8);
         assert_eq!(t.load_reference(-5), None);
+    }
+
+    #[test]
+    fn keys_that_leave_no_room_or_come_twice_are_refused() {
+        let mut t = AclTable::new(1);
+        let read = AclList::from_encoded(READ_ACL);
+        assert!(!t.load_definition(i64::from(AclId::MAX) - 1, read));
+        assert_eq!(t.load_reference(i64::from(AclId::MAX) - 1), None);
+        assert!(t.load_definition(3, read));
+        assert!(!t.load_definition(3, AclList::from_encoded(OPEN_ACL)));
     }
 }

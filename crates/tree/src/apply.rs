@@ -130,6 +130,10 @@ impl Tree {
         changes: &mut Changes<'a>,
     ) -> Result<ApplyResult, ErrorCode> {
         let (parent_path, name) = path::split_parent(&txn.path).ok_or(ErrorCode::BadArguments)?;
+        // Root is spelled as nothing here: `//a` would be a child that no path leads to.
+        if parent_path == "/" {
+            return Err(ErrorCode::BadArguments);
+        }
         let parent = self.find(parent_path).ok_or(ErrorCode::NoNode)?;
         if let Some(existing) = self.find(&txn.path) {
             self.replace_acl(existing, txn.acl);
@@ -137,6 +141,9 @@ impl Tree {
                 self.raise_parent(parent, txn.parent_cversion, h.zxid);
             }
             return Err(ErrorCode::NodeExists);
+        }
+        if name.is_empty() {
+            return Err(ErrorCode::BadArguments);
         }
         self.raise_parent(parent, txn.parent_cversion, h.zxid);
         let owner = match txn.kind {
@@ -381,6 +388,18 @@ mod tests {
         assert!(tree.check_digest(Some(expected)));
         assert!(!tree.check_digest(Some(TxnDigest { tree_digest: 1, ..expected })));
         assert_eq!(tree.digest_mismatches(), 1);
+    }
+
+    #[test]
+    fn a_path_that_would_not_be_found_again_is_refused() {
+        let mut tree = Tree::new(RULES);
+        run(&mut tree, 1, 0, create("/a", b""));
+        for (zxid, path) in [(2, "//b"), (3, "/a/"), (4, "//"), (5, "b")] {
+            let (result, changes) = run(&mut tree, zxid, 0, create(path, b""));
+            assert_eq!(result, ApplyResult::Error(ErrorCode::BadArguments.code()), "{path}");
+            assert!(changes.is_empty());
+        }
+        assert_eq!(tree.len(), 5);
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use apply::{ApplyResult, Change, ChangeKind};
 pub use freeze::{FrozenHeader, FrozenNode};
 pub use load::{LoadError, Loader};
 pub use path::{parent_and_name, split_parent};
-pub use quota::{Limits as QuotaLimits, Usage as QuotaUsage};
+pub use quota::{Limits as QuotaLimits, Quota, Usage as QuotaUsage};
 
 use acl::AclTable;
 use freeze::Freeze;
@@ -210,9 +210,8 @@ impl Tree {
         ids.map(|(id, _)| self.path_of(id)).collect()
     }
 
-    /// The quota that governs `path`: the path of the deepest quota at or above it, its limits and its
-    /// usage, each `None` if its text cannot be read.
-    pub fn quota_for(&self, path: &str) -> Option<(&str, Option<QuotaLimits>, Option<QuotaUsage>)> {
+    /// The quota that governs `path`.
+    pub fn quota_for(&self, path: &str) -> Option<Quota<'_>> {
         self.quotas.governing(self, path)
     }
 

@@ -74,6 +74,7 @@ impl Loader {
         self.tree.sessions.insert(id, timeout_ms);
     }
 
+    /// One access list. A key that comes twice would make one list pass for another.
     pub fn acl(&mut self, key: i64, list: AclList<'_>) -> Result<(), LoadError> {
         if self.tree.acls.load_definition(key, list) { Ok(()) } else { Err(LoadError::BadAclKey(key)) }
     }
@@ -97,7 +98,7 @@ impl Loader {
             };
         }
         let (parent_path, name) = path::split_parent(path).ok_or_else(|| LoadError::BadPath(path.into()))?;
-        if name.is_empty() || tree.find(path).is_some() {
+        if name.is_empty() || parent_path == "/" || tree.find(path).is_some() {
             return Err(LoadError::BadPath(path.into()));
         }
         self.check_owner(path, stat.ephemeral_owner)?;

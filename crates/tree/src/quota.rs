@@ -9,6 +9,17 @@ use std::collections::BTreeSet;
 const LIMITS: &str = "zookeeper_limits";
 const STATS: &str = "zookeeper_stats";
 
+/// What governs a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota<'t> {
+    /// Of the deepest quota at or above.
+    pub path: &'t str,
+    /// `None`: the text cannot be read.
+    pub limits: Option<Limits>,
+    /// `None`: there is no such znode; `Some(None)`: its text cannot be read.
+    pub usage: Option<Option<Usage>>,
+}
+
 /// The paths that have a quota.
 #[derive(Default)]
 pub(crate) struct Quotas {
@@ -97,13 +108,13 @@ impl Quotas {
         None
     }
 
-    pub fn governing(&self, tree: &Tree, path: &str) -> Option<(&str, Option<Limits>, Option<Usage>)> {
+    pub fn governing(&self, tree: &Tree, path: &str) -> Option<Quota<'_>> {
         let at = self.deepest(path)?;
         let own = self.paths.get(at)?;
         let node = |name: &str| tree.get(&format!("{QUOTA}{at}/{name}"));
         let limits = Limits::parse(node(LIMITS)?.data());
-        let usage = Usage::parse(node(STATS)?.data());
-        Some((own, limits, usage))
+        let usage = node(STATS).map(|stats| Usage::parse(stats.data()));
+        Some(Quota { path: own, limits, usage })
     }
 }
 
@@ -139,7 +150,9 @@ impl Tree {
         let Some(id) = self.find(&format!("{QUOTA}{at}/{STATS}")) else { return };
         // Usage that nobody can read is left as it is.
         let Some(old) = Usage::parse(self.nodes.get(id).data()) else { return };
-        self.write_usage(id, Usage { count: old.count + count, bytes: old.bytes + bytes });
+        // A client may have written any number there.
+        let usage = Usage { count: old.count.wrapping_add(count), bytes: old.bytes.wrapping_add(bytes) };
+        self.write_usage(id, usage);
     }
 
     fn write_usage(&mut self, id: NodeId, usage: Usage) {

@@ -356,10 +356,16 @@ impl Prep {
         if !self.settings.enforce_quota {
             return Ok(());
         }
-        let Some((_, limits, usage)) = tree.quota_for(path) else { return Ok(()) };
-        let over = |limit: i64, used: i64, more: i64| limit > -1 && more != 0 && used + more > limit;
-        let (Some(limits), Some(usage)) = (limits, usage) else { return Err(ErrorCode::MarshallingError) };
-        if over(limits.count_hard, usage.count, count) || over(limits.bytes_hard, usage.bytes, bytes) {
+        let Some(quota) = tree.quota_for(path) else { return Ok(()) };
+        let limits = quota.limits.ok_or(ErrorCode::MarshallingError)?;
+        let counted = count != 0 && (limits.count > -1 || limits.count_hard > -1);
+        let weighed = bytes != 0 && (limits.bytes > -1 || limits.bytes_hard > -1);
+        let Some(usage) = quota.usage.filter(|_| counted || weighed) else { return Ok(()) };
+        let usage = usage.ok_or(ErrorCode::MarshallingError)?;
+        let over = |limit: i64, used: i64, more: i64| limit > -1 && used.wrapping_add(more) > limit;
+        if counted && over(limits.count_hard, usage.count, count)
+            || weighed && over(limits.bytes_hard, usage.bytes, bytes)
+        {
             return Err(ErrorCode::QuotaExceeded);
         }
         Ok(())

@@ -134,7 +134,8 @@ pub struct Database {
 impl Default for Database {
     fn default() -> Self {
         let storage = Memory::default();
-        let log = LogWriter::new(storage.clone(), LogOptions { prealloc_bytes: 4096, sync: true });
+        let log =
+            LogWriter::new(storage.clone(), LogOptions { prealloc_bytes: 4096, ..LogOptions::default() });
         Database { tree: Tree::new(tools::reading().rules), storage, log, zxid: 0 }
     }
 }
