@@ -283,8 +283,8 @@ fn restore_watches(cx: &ReadContext<'_>, request: &SetWatchesRequest<'_>, out: &
     }
 }
 
-/// Each part by itself; a part that fails does not end the rest. A write among them refuses the whole, but what was
-/// read before it is sent along, as Apache does.
+/// Each part by itself; a part that fails does not end the rest. A write or a null path among them refuses the whole,
+/// but what was read before it is sent along, as Apache does.
 fn multi_read(cx: &ReadContext<'_>, xid: i32, body: Reader<'_>, out: &mut Vec<u8>) -> Answer {
     let zxid = cx.tree.last_zxid();
     let ops: Result<Vec<MultiOp<'_>>, DecodeError> = MultiOps::new(body).collect();
@@ -296,11 +296,12 @@ fn multi_read(cx: &ReadContext<'_>, xid: i32, body: Reader<'_>, out: &mut Vec<u8
     if kinds.clone().any(|read| read) && kinds.clone().any(|read| !read) {
         return reply::write(out, xid, zxid, |_| Err(ErrorCode::MarshallingError));
     }
-    let start = wire::frame::begin(out);
-    let refused = ops.first().is_some_and(|op| !op.is_read());
+    let readable = |op: &&MultiOp<'_>| op.is_read() && op.path().is_some();
+    let refused = ops.iter().any(|op| !readable(&op));
     let err = if refused { ErrorCode::MarshallingError.code() } else { 0 };
+    let start = wire::frame::begin(out);
     wire::reply::ReplyHeader { xid, zxid, err }.encode(out);
-    for op in ops.iter().take_while(|op| op.is_read()) {
+    for op in ops.iter().take_while(readable) {
         multi_read_part(cx, op, out);
     }
     MultiHeader::END.encode(out);
@@ -309,11 +310,8 @@ fn multi_read(cx: &ReadContext<'_>, xid: i32, body: Reader<'_>, out: &mut Vec<u8
 }
 
 fn multi_read_part(cx: &ReadContext<'_>, op: &MultiOp<'_>, out: &mut Vec<u8>) {
-    let path = match op {
-        MultiOp::GetData(r) | MultiOp::GetChildren(r) => r.path.as_deref(),
-        MultiOp::Create(..) | MultiOp::Delete(_) | MultiOp::SetData(_) | MultiOp::Check(_) => None,
-    };
-    let node = path.ok_or(ErrorCode::MarshallingError).and_then(|p| cx.tree.get(p).ok_or(ErrorCode::NoNode));
+    let node =
+        op.path().ok_or(ErrorCode::MarshallingError).and_then(|p| cx.tree.get(p).ok_or(ErrorCode::NoNode));
     match node.and_then(|node| permitted(cx, &node, perm::READ).map(|()| node)) {
         Err(e) => {
             MultiHeader { op: -1, done: false, err: e.code() }.encode(out);

@@ -248,7 +248,7 @@ impl Node {
         let body_start = out.len();
         match self.prep.request(tree, &request, op, body, out) {
             Ok(()) => self.finish_record(start, zxid, true),
-            Err(Refusal::Undecodable) if op != OpCode::Multi => {
+            Err(Refusal::Undecodable) => {
                 self.building.bytes.truncate(start);
                 return None;
             }

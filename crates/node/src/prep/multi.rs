@@ -22,7 +22,7 @@ impl Prep {
             MultiOp::GetData(_) | MultiOp::GetChildren(_) => true,
             MultiOp::Delete(_) | MultiOp::SetData(_) | MultiOp::Check(_) => false,
         };
-        if ops.iter().any(undecodable) {
+        if ops.iter().any(undecodable) || ops.iter().any(|op| op.path().is_none()) {
             return Err(ErrorCode::MarshallingError);
         }
         out.put_count(ops.len());
@@ -62,6 +62,11 @@ impl Prep {
             MultiOp::GetData(_) | MultiOp::GetChildren(_) => Err(ErrorCode::MarshallingError),
         }
     }
+}
+
+/// A create without an access list, over which Apache trips before it takes a zxid; createTTL is looked at later.
+pub(super) fn has_null_acl(op: &MultiOp<'_>) -> bool {
+    matches!(op, MultiOp::Create(code, create) if *code != OpCode::CreateTtl && create.acl.is_null())
 }
 
 fn effective_op(op: &MultiOp<'_>) -> OpCode {
