@@ -53,7 +53,7 @@ fn one(seed: u64, arguments: &Arguments) -> ExitCode {
     let outcome = run(seed, arguments);
     let took = started.elapsed().as_secs_f64();
     let again = run(seed, arguments);
-    table(&[outcome.clone()], took);
+    table(std::slice::from_ref(&outcome), took);
     println!("event hash {:016x}, {:016x} the second time", outcome.hash, again.hash);
     if outcome != again {
         println!("seed {seed} is not deterministic");
