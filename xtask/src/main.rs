@@ -1,4 +1,8 @@
 //! The project's chores, as commands: what CI calls is what people call.
+mod compare;
+mod differential;
+mod tidy;
+
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use interop::apache;
@@ -18,6 +22,12 @@ struct Cli {
 enum Chore {
     /// Run the checks against real ZooKeeper clients, servers and data folders
     Interop(InteropArgs),
+    /// Send the same requests to Apache ZooKeeper 3.9.5 and to Rookeeper, and compare every answer
+    Differential(differential::Options),
+    /// Compare speed and memory with Apache ZooKeeper 3.9.5
+    Compare(compare::Options),
+    /// Check the budgets and borders that no compiler checks
+    Tidy,
 }
 
 #[derive(Args)]
@@ -54,11 +64,14 @@ impl InteropArgs {
             Server::Apache => ServerKind::Apache(apache::REFERENCE.to_owned()),
             Server::Rookeeper => ServerKind::Rookeeper,
         };
-        let seed = self.seed.unwrap_or_else(|| {
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs())
-        });
+        let seed = self.seed.unwrap_or_else(clock_seed);
         Options { server, only: self.only, long: self.long, seed, rounds: self.rounds }
     }
+}
+
+/// A seed for a run that was given none.
+fn clock_seed() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs())
 }
 
 fn main() -> ExitCode {
@@ -75,5 +88,8 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<bool> {
     match cli.chore {
         Chore::Interop(args) => interop::run::run(&args.options()),
+        Chore::Differential(options) => differential::run(&options),
+        Chore::Compare(options) => compare::run(&options).map(|()| true),
+        Chore::Tidy => tidy::run(&interop::fetch::workspace_root()),
     }
 }

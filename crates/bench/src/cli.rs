@@ -140,6 +140,9 @@ pub struct StormArgs {
     pub target: Target,
     #[arg(long, default_value_t = 10_000)]
     pub sessions: usize,
+    /// Seconds after which an attempt without an answer is given up and repeated
+    #[arg(long, default_value = "5", value_parser = seconds)]
+    pub attempt: Duration,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -4,6 +4,7 @@
 //! A thread owns its connections and shares only the phase. The controlling thread sleeps between looks, so that
 //! the processors belong to the server and the load.
 
+use crate::frames::Happened;
 use crate::pipeline::Pipeline;
 use crate::process::{Memory, Process};
 use crate::source::Source;
@@ -13,11 +14,10 @@ use client::ConnectOptions;
 use indicatif::ProgressBar;
 use mio::{Events, Interest, Poll, Token};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-use std::sync::Arc;
 
 const WARM_UP: u8 = 0;
 const MEASURE: u8 = 1;
@@ -267,12 +267,16 @@ impl<S: Source> Worker<S> {
         let shared = &*self.shared;
         for event in events {
             let pipeline = &mut self.pipelines[event.token().0];
-            if !event.is_readable() && !event.is_error() {
+            let happened = Happened::on(event);
+            if !happened.readable {
                 pipeline.flush()?;
                 continue;
             }
             let clock = || shared.now_ns();
             replies += pipeline.receive(clock, &mut self.tally)?;
+            if happened.ended {
+                bail!("the server closed a connection");
+            }
             if phase == STOP {
                 pipeline.flush()?;
             } else {

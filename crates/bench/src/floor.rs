@@ -1,15 +1,16 @@
 //! The floor under any server: one thread that frames requests and answers each, whatever it asks, with the same
-//! getData reply of 100 bytes. One read and one write call per connection and wake-up, nothing else.
+//! getData reply of 100 bytes. One read and one write call per connection and wake-up, nothing else. A setData is
+//! told to every connection that has asked with a watch, whatever the paths.
 //!
 //! What a real server reaches of this is what its locks, trees and queues leave of what the system allows.
 
-use crate::frames::FrameStream;
+use crate::frames::{FrameStream, Happened};
 use anyhow::{Context, Result, bail};
 use client::wire::data::Stat;
 use client::wire::jute::Put;
-use client::wire::reply::{ConnectResponse, ReplyHeader};
+use client::wire::reply::{ConnectResponse, EventType, ReplyHeader, encode_event};
 use client::wire::request::ConnectRequest;
-use client::wire::{OpCode, frame};
+use client::wire::{OpCode, Reader, frame};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,6 +22,7 @@ const VALUE_BYTES: usize = 100;
 struct Connection {
     frames: FrameStream,
     greeted: bool,
+    watching: bool,
 }
 
 pub struct Floor {
@@ -69,15 +71,32 @@ impl Floor {
             }
             let slot = &mut self.connections[event.token().0];
             let Some(connection) = slot else { continue };
+            let mut changed = None;
             // A connection that ends or misbehaves is dropped; the floor goes on.
             if connection
-                .serve(event.is_readable() || event.is_error(), &self.reply, &mut self.next_session)
+                .serve(Happened::on(event), &self.reply, &mut self.next_session, &mut changed)
                 .is_err()
             {
                 *slot = None;
             }
+            if let Some(path) = changed {
+                self.notify(&path);
+            }
         }
         Ok(())
+    }
+
+    fn notify(&mut self, path: &str) {
+        let mut event = Vec::new();
+        encode_event(&mut event, -1, EventType::DataChanged, path);
+        for slot in &mut self.connections {
+            let Some(connection) = slot.as_mut().filter(|connection| connection.watching) else { continue };
+            connection.watching = false;
+            connection.frames.output.extend_from_slice(&event);
+            if connection.frames.flush().is_err() {
+                *slot = None;
+            }
+        }
     }
 
     fn accept(&mut self) -> Result<()> {
@@ -91,8 +110,11 @@ impl Floor {
             let at = free.unwrap_or(self.connections.len());
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(&mut stream, Token(at), interest)?;
-            let connection =
-                Some(Connection { frames: FrameStream::new(stream, INPUT_BYTES), greeted: false });
+            let connection = Some(Connection {
+                frames: FrameStream::new(stream, INPUT_BYTES),
+                greeted: false,
+                watching: false,
+            });
             match free {
                 Some(at) => self.connections[at] = connection,
                 None => self.connections.push(connection),
@@ -102,10 +124,17 @@ impl Floor {
 }
 
 impl Connection {
-    fn serve(&mut self, readable: bool, reply: &[u8], next_session: &mut i64) -> Result<()> {
-        let Connection { frames, greeted } = self;
+    /// `changed` is set to the path of a setData.
+    fn serve(
+        &mut self,
+        happened: Happened,
+        reply: &[u8],
+        next_session: &mut i64,
+        changed: &mut Option<String>,
+    ) -> Result<()> {
+        let Connection { frames, greeted, watching } = self;
         let mut closing = false;
-        let mut more = readable;
+        let mut more = happened.readable;
         while more {
             more = frames.fill()?;
             frames.drain(|payload, out| {
@@ -114,8 +143,14 @@ impl Connection {
                     *next_session += 1;
                     return greet(payload, *next_session, out);
                 }
-                let Some(header) = payload.first_chunk::<8>() else { bail!("no header") };
-                closing |= header[4..] == OpCode::CloseSession.code().to_be_bytes();
+                let Some((header, body)) = payload.split_first_chunk::<8>() else { bail!("no header") };
+                let op = i32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+                if op == OpCode::GetData.code() {
+                    *watching |= body.last() == Some(&1);
+                } else if op == OpCode::SetData.code() {
+                    *changed = Some(Reader::new(body).required_ustring()?.into_owned());
+                }
+                closing |= op == OpCode::CloseSession.code();
                 let at = out.len();
                 out.extend_from_slice(reply);
                 out[at + 4..at + 8].copy_from_slice(&header[..4]);
@@ -123,8 +158,8 @@ impl Connection {
             })?;
         }
         frames.flush()?;
-        if closing {
-            bail!("the session ended");
+        if closing || happened.ended {
+            bail!("the session or the connection has ended");
         }
         Ok(())
     }
@@ -155,6 +190,26 @@ fn canned_reply() -> Vec<u8> {
 mod tests {
     use super::*;
     use client::Session;
+
+    #[test]
+    fn a_change_is_told_to_those_who_watch() {
+        let mut floor = Floor::bind(0).unwrap();
+        let address = floor.address().unwrap();
+        let client = std::thread::spawn(move || {
+            let mut watcher = Session::open(address).unwrap();
+            watcher.get_data("/a", true).unwrap();
+            let mut writer = Session::open(address).unwrap();
+            writer.set_data("/a", b"", -1).unwrap();
+            let event = watcher.wait_event(std::time::Duration::from_secs(10)).unwrap();
+            assert_eq!(writer.next_event(), None);
+            event.unwrap().event.path
+        });
+        let mut events = Events::with_capacity(8);
+        while floor.connections.len() < 2 || floor.connections.iter().any(Option::is_some) {
+            floor.turn(&mut events).unwrap();
+        }
+        assert_eq!(client.join().unwrap(), "/a");
+    }
 
     #[test]
     fn a_session_reads_the_canned_value_and_ends() {

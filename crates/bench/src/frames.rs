@@ -1,14 +1,31 @@
 //! Frames on a non-blocking socket, with one read and one write call per wake-up.
 //!
 //! The system reports edges: after an event, everything that is there must be read. A read that returns less than
-//! it had room for has read everything, so the second call that would only say "nothing more" is left out.
+//! it had room for has read everything, so the second call that would only say "nothing more" is left out. The end
+//! of the stream may hide behind the last bytes then; the event tells of it.
 
 use anyhow::{Result, bail};
+use mio::event::Event;
 use mio::net::TcpStream;
 use std::io::{ErrorKind, Read, Write};
 
 /// A longer frame than this means that the stream is corrupt.
 const MAX_FRAME_BYTES: usize = 64 << 20;
+
+/// What an event says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Happened {
+    pub readable: bool,
+    /// The other side has sent its last byte, or the connection is broken.
+    pub ended: bool,
+}
+
+impl Happened {
+    pub fn on(event: &Event) -> Self {
+        let ended = event.is_read_closed() || event.is_error();
+        Happened { readable: event.is_readable() || ended, ended }
+    }
+}
 
 #[derive(Debug)]
 pub struct FrameStream {

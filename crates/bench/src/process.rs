@@ -50,12 +50,12 @@ impl Process {
         Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
     }
 
-    /// Whether the process has a file open whose name (without its folder) starts with `start`.
-    pub fn has_open(self, start: &str) -> Result<bool> {
+    /// Whether the process has a file open whose name (without its folder) contains `part`.
+    pub fn has_open(self, part: &str) -> Result<bool> {
         for entry in std::fs::read_dir(self.file("fd"))? {
             // A descriptor may be closed between the listing and the look at it.
             let Ok(target) = std::fs::read_link(entry?.path()) else { continue };
-            if target.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start)) {
+            if target.file_name().is_some_and(|name| name.to_string_lossy().contains(part)) {
                 return Ok(true);
             }
         }

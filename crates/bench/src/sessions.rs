@@ -1,6 +1,6 @@
 //! Many connections with little on each: what the watch and session workloads have in common.
 
-use crate::frames::FrameStream;
+use crate::frames::{FrameStream, Happened};
 use anyhow::{Context, Result, bail};
 use client::wire::reply::ReplyHeader;
 use client::wire::request::RequestHeader;
@@ -89,11 +89,11 @@ impl Sessions {
         Ok(())
     }
 
-    /// Waits at most `nap` and hands over what happened: the connection's number, and whether it can be read.
+    /// Waits at most `nap` and hands over what happened on which connection.
     pub fn wait(
         &mut self,
         nap: Duration,
-        mut happened: impl FnMut(usize, &mut FrameStream, bool) -> Result<()>,
+        mut happened: impl FnMut(usize, &mut FrameStream, Happened) -> Result<()>,
     ) -> Result<()> {
         match self.poll.poll(&mut self.events, Some(nap)) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
@@ -101,8 +101,7 @@ impl Sessions {
         }
         for event in &self.events {
             let number = event.token().0;
-            let readable = event.is_readable() || event.is_error();
-            happened(number, &mut self.streams[number], readable)?;
+            happened(number, &mut self.streams[number], Happened::on(event))?;
         }
         Ok(())
     }
@@ -122,8 +121,8 @@ impl Sessions {
         let mut last = Instant::now();
         while missing > 0 {
             let before = missing;
-            self.wait(Duration::from_millis(100), |_, frames, readable| {
-                let mut more = readable;
+            self.wait(Duration::from_millis(100), |_, frames, happened| {
+                let mut more = happened.readable;
                 while more {
                     more = frames.fill()?;
                     frames.drain(|payload, _| {
@@ -131,6 +130,9 @@ impl Sessions {
                         let mut r = Reader::new(payload);
                         take(ReplyHeader::decode(&mut r)?, r)
                     })?;
+                }
+                if happened.ended {
+                    bail!("the server closed a connection");
                 }
                 frames.flush()
             })?;
@@ -159,8 +161,24 @@ impl Sessions {
         self.call_all(xid::PING, OpCode::Ping, |_| {})
     }
 
-    /// Ends every session.
+    /// Ends every session and waits until the server has closed every connection.
     pub fn close(mut self) -> Result<()> {
-        self.call_all(i32::MAX, OpCode::CloseSession, |_| {})
+        self.send_all(&request(i32::MAX, OpCode::CloseSession, |_| {}))?;
+        let mut open = vec![true; self.streams.len()];
+        let mut left = open.len();
+        let start = Instant::now();
+        while left > 0 {
+            self.wait(Duration::from_millis(100), |number, _, happened| {
+                if happened.ended && open[number] {
+                    open[number] = false;
+                    left -= 1;
+                }
+                Ok(())
+            })?;
+            if start.elapsed() > PATIENCE {
+                bail!("the server has not closed {left} connections whose sessions were ended");
+            }
+        }
+        Ok(())
     }
 }

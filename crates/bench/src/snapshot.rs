@@ -1,7 +1,7 @@
 //! What writers notice of a snapshot: latencies of writes while one is being written, and without.
 //!
 //! The server decides when it writes one (`snapCount`); that it does is seen from its open files, so this works
-//! for any server whose snapshot files are named as Apache's are.
+//! for any server that has "snapshot" in the name of the file it writes.
 
 use crate::cli::SnapshotArgs;
 use crate::engine::{self, Length, Watcher};
@@ -12,7 +12,7 @@ use crate::source::{Rotation, Template};
 use anyhow::{Context, Result, bail};
 use std::sync::Arc;
 
-const FILE_NAME: &str = "snapshot";
+const IN_FILE_NAME: &str = "snapshot";
 const NODES: usize = 100;
 
 pub fn run(args: &SnapshotArgs) -> Result<Report> {
@@ -59,7 +59,7 @@ struct Snapshots {
 
 impl Watcher for Snapshots {
     fn disturbed(&mut self) -> Result<bool> {
-        let active = self.process.has_open(FILE_NAME)?;
+        let active = self.process.has_open(IN_FILE_NAME)?;
         self.ended += u32::from(self.active && !active);
         self.active = active;
         Ok(active)

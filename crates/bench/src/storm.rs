@@ -1,9 +1,10 @@
 //! Many sessions at once: after a failure, every client comes back in the same moment.
 //!
-//! A connection that the server refuses or drops is tried again, as clients do, until all sessions are open.
+//! A connection that the server refuses, drops or leaves without an answer is tried again, as clients do, until all
+//! sessions are open.
 
 use crate::cli::StormArgs;
-use crate::frames::FrameStream;
+use crate::frames::{FrameStream, Happened};
 use crate::load;
 use crate::process::Process;
 use crate::report::Report;
@@ -21,6 +22,8 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_millis(100);
 /// A connection whose first packet the server dropped is delayed by the system's retry of one second.
 const DELAYED: Duration = Duration::from_millis(900);
+/// Asked for, so that no session expires while others are still opened; the server may grant less.
+const TIMEOUT_MS: i32 = 120_000;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Between the last session's opening and the look at the memory.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -30,7 +33,7 @@ pub fn run(args: &StormArgs) -> Result<Report> {
     let resident_kb = |process: Option<Process>| process.map(Process::memory).transpose();
     let before = resident_kb(args.target.pid)?;
     let bar = load::spinner("storm: sessions open");
-    let mut storm = Storm::new(args.target.server, args.sessions)?;
+    let mut storm = Storm::new(args.target.server, args.sessions, args.attempt)?;
     let took = storm.run(&bar)?;
     bar.finish_and_clear();
     // Nothing announces that a server has become idle.
@@ -39,6 +42,7 @@ pub fn run(args: &StormArgs) -> Result<Report> {
     let mut report = Report::new(format!("storm: {} sessions at once", args.sessions));
     report.figure("all_open_s", took.as_secs_f64());
     report.figure("refused", storm.refused as f64);
+    report.figure("unanswered", storm.unanswered as f64);
     report.figure("delayed", storm.delayed as f64);
     if let (Some(before), Some(after)) = (before, after) {
         let grown = after.resident_kb as f64 - before.resident_kb as f64;
@@ -54,7 +58,8 @@ pub fn run(args: &StormArgs) -> Result<Report> {
 enum State {
     /// Since when.
     Connecting(Instant),
-    Greeting,
+    /// Since when the attempt goes on.
+    Greeting(Instant),
     Open,
     /// Until when.
     Pausing(Instant),
@@ -62,23 +67,35 @@ enum State {
 
 struct Storm {
     server: SocketAddr,
+    attempt: Duration,
     greeting: Vec<u8>,
     sessions: Sessions,
     states: Vec<State>,
     open: usize,
     refused: u64,
     delayed: u64,
+    unanswered: u64,
 }
 
 impl Storm {
-    fn new(server: SocketAddr, count: usize) -> Result<Self> {
+    fn new(server: SocketAddr, count: usize, attempt: Duration) -> Result<Self> {
         let mut greeting = Vec::new();
         let start = frame::begin(&mut greeting);
-        ConnectOptions { timeout_ms: 40_000, ..Default::default() }.encode(&mut greeting);
+        ConnectOptions { timeout_ms: TIMEOUT_MS, ..Default::default() }.encode(&mut greeting);
         frame::finish(&mut greeting, start);
         let sessions = Sessions::new(count)?;
-        let states = vec![State::Greeting; count];
-        Ok(Storm { server, greeting, sessions, states, open: 0, refused: 0, delayed: 0 })
+        let states = vec![State::Pausing(Instant::now()); count];
+        Ok(Storm {
+            server,
+            attempt,
+            greeting,
+            sessions,
+            states,
+            open: 0,
+            refused: 0,
+            delayed: 0,
+            unanswered: 0,
+        })
     }
 
     fn run(&mut self, bar: &ProgressBar) -> Result<Duration> {
@@ -99,9 +116,9 @@ impl Storm {
 
     fn turn(&mut self) -> Result<()> {
         let Storm { greeting, sessions, states, open, refused, delayed, .. } = self;
-        sessions.wait(Duration::from_millis(20), |number, frames, readable| {
+        sessions.wait(Duration::from_millis(20), |number, frames, happened| {
             let state = &mut states[number];
-            let step = advance(state, frames, readable, greeting, delayed);
+            let step = advance(state, frames, happened, greeting, delayed);
             if let Ok(opened) = step {
                 *open += usize::from(opened);
             } else {
@@ -115,7 +132,16 @@ impl Storm {
         })?;
         let now = Instant::now();
         for (number, state) in self.states.iter_mut().enumerate() {
-            if matches!(state, State::Pausing(until) if *until <= now) {
+            let retry = match *state {
+                State::Pausing(until) => until <= now,
+                State::Connecting(since) | State::Greeting(since) => {
+                    let over = now.duration_since(since) > self.attempt;
+                    self.unanswered += u64::from(over);
+                    over
+                }
+                State::Open => false,
+            };
+            if retry {
                 *state = State::Connecting(now);
                 self.sessions.replace(number, TcpStream::connect(self.server)?)?;
             }
@@ -128,7 +154,7 @@ impl Storm {
 fn advance(
     state: &mut State,
     frames: &mut FrameStream,
-    readable: bool,
+    happened: Happened,
     greeting: &[u8],
     delayed: &mut u64,
 ) -> Result<bool> {
@@ -144,11 +170,11 @@ fn advance(
         }
         frames.stream.set_nodelay(true)?;
         *delayed += u64::from(since.elapsed() > DELAYED);
-        *state = State::Greeting;
+        *state = State::Greeting(since);
         frames.output.extend_from_slice(greeting);
     }
     frames.flush()?;
-    if !readable {
+    if !happened.readable {
         return Ok(false);
     }
     let mut granted = false;
@@ -162,6 +188,9 @@ fn advance(
             granted = true;
             Ok(())
         })?;
+    }
+    if happened.ended {
+        bail!("the server closed the connection");
     }
     if granted {
         *state = State::Open;

@@ -29,7 +29,7 @@ fn value<'a>(config: &'a Config, name: &str) -> (Option<&'a str>, String) {
 fn defaults_of_a_small_file() {
     let config = config("");
     assert_eq!(config.listen.client, any(2181));
-    assert_eq!((config.listen.secure_client, config.listen.backlog), (None, 50));
+    assert_eq!((config.listen.secure_client, config.listen.backlog), (None, 16384));
     let sessions = config.sessions;
     assert_eq!(
         (sessions.tick_time_ms, sessions.min_session_timeout_ms, sessions.max_session_timeout_ms),

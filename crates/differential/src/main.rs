@@ -23,7 +23,7 @@ struct Args {
     /// Address of the second server.
     #[arg(long, requires = "a")]
     b: Option<SocketAddr>,
-    /// Start both servers, for example apache,rookeeper (the binary is taken from ROOKEEPER_BIN).
+    /// Start both servers, for example apache,rookeeper (a ready-made binary is taken from ROOKEEPER_BIN).
     #[arg(long, value_delimiter = ',')]
     start: Vec<Kind>,
     /// First of the ports to use with --start.

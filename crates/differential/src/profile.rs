@@ -19,8 +19,10 @@ pub enum Profile {
 /// `super:` and the hash of the password `admin`, so that the tree can be read and removed whatever its ACLs.
 const SUPER_DIGEST: &str = "super:xQJmxLMiHGwaqBvst5y6rkB6HQs=";
 
-/// Lines of every profile. Nothing that happens by the clock may move the zxid (no reaping of containers during a
-/// run), nothing needs the disk, and answers come from the tree: Apache's cache of answers would show a stale
+/// A system property that is not read from zoo.cfg: no reaping of containers and TTL nodes during a run.
+pub const NO_REAPING: &str = "-Dznode.container.checkIntervalMs=86400000";
+
+/// Lines of every profile. Nothing needs the disk, and answers come from the tree: Apache's cache of answers would show a stale
 /// `zookeeper_stats`, whose data changes without its stat.
 const COMMON: &str = "\
 tickTime=500
@@ -32,7 +34,6 @@ admin.enableServer=false
 forceSync=no
 snapCount=100000000
 autopurge.purgeInterval=0
-znode.container.checkIntervalMs=86400000
 maxResponseCacheSize=0
 maxGetChildrenResponseCacheSize=0
 ";

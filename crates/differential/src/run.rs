@@ -25,8 +25,8 @@ pub fn both(addresses: [SocketAddr; 2], plan: &Plan) -> Result<[Transcript; 2]> 
         (conversation::run(a, plan), other.join().expect("a conversation does not panic"))
     });
     Ok([
-        first.with_context(|| format!("the server at {a} is gone"))?,
-        second.with_context(|| format!("the server at {b} is gone"))?,
+        first.with_context(|| format!("sequence {} failed at {a}", plan.seed))?,
+        second.with_context(|| format!("sequence {} failed at {b}", plan.seed))?,
     ])
 }
 

@@ -1,15 +1,14 @@
-//! Server processes for a run: Apache ZooKeeper from Maven Central, or Rookeeper from `ROOKEEPER_BIN`.
+//! Server processes for a run: Apache ZooKeeper from Maven Central, or Rookeeper built from this source tree (from
+//! `ROOKEEPER_BIN` if that is set). Both are made ready as for the interop suites.
 
-use crate::profile::Profile;
+use crate::profile::{NO_REAPING, Profile};
 use anyhow::{Context, Result, bail};
+use interop::{apache, rookeeper};
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// The release that is the measure.
-pub const APACHE_VERSION: &str = "3.9.5";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
@@ -40,41 +39,18 @@ fn work_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/differential")
 }
 
-/// The class path of Apache ZooKeeper, fetched once.
-fn apache_class_path() -> Result<String> {
-    let dir = work_dir().join(format!("apache-{APACHE_VERSION}"));
-    if !dir.join("complete").exists() {
-        println!("fetching Apache ZooKeeper {APACHE_VERSION} with mvn");
-        let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/apache-pom.xml");
-        fs::create_dir_all(&dir)?;
-        let status = Command::new("mvn")
-            .args(["-q", "-B", "-f"])
-            .arg(&pom)
-            .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
-            .arg(format!("-DoutputDirectory={}", dir.display()))
-            .status()
-            .context("mvn does not start: install Apache Maven 3 (Debian: maven) and a JDK")?;
-        if !status.success() {
-            bail!("mvn could not fetch Apache ZooKeeper {APACHE_VERSION}: {status}; see its messages above");
-        }
-        File::create(dir.join("complete"))?;
-    }
-    Ok(format!("{}/*", dir.display()))
-}
-
 fn command(kind: Kind) -> Result<Command> {
     Ok(match kind {
         Kind::Apache => {
             let mut java = Command::new("java");
-            java.args(["-Xmx1g", "-XX:+UseSerialGC", "-cp"]).arg(apache_class_path()?);
+            java.args(["-Xmx1g", "-XX:+UseSerialGC", NO_REAPING, "-cp"]);
+            java.arg(apache::class_path(apache::REFERENCE)?);
             java.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain");
             java
         }
         Kind::Rookeeper => {
-            let binary = std::env::var_os("ROOKEEPER_BIN")
-                .context("set ROOKEEPER_BIN to the path of the rookeeper binary that is to be tested")?;
-            let mut command = Command::new(binary);
-            command.arg("server");
+            let mut command = Command::new(rookeeper::binary()?);
+            command.arg("server").env("SERVER_JVMFLAGS", NO_REAPING);
             command
         }
     })
@@ -83,6 +59,8 @@ fn command(kind: Kind) -> Result<Command> {
 impl Server {
     /// Starts a server on an empty folder and waits until it serves.
     pub fn start(kind: Kind, profile: Profile, port: u16) -> Result<Server> {
+        TcpListener::bind(("127.0.0.1", port))
+            .with_context(|| format!("port {port} is in use; choose others with --port"))?;
         let dir = work_dir().join(format!("{}-{port}", kind.name()));
         if dir.exists() {
             fs::remove_dir_all(&dir).with_context(|| format!("cannot empty {}", dir.display()))?;

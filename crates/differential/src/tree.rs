@@ -54,8 +54,12 @@ impl Conversation {
         body.put_buffer(Some(b""));
         body.extend_from_slice(OPEN_ACL);
         body.put_i32(0);
-        self.exchange(CONTROL, 0, &[Request::new(1, OpCode::Create, body)], false);
-        Ok(())
+        let answers = self.ask(&[Request::new(1, OpCode::Create, body)]);
+        let header = answers.first().and_then(|a| ReplyHeader::decode(&mut Reader::new(a)).ok());
+        match header {
+            Some(header) if header.err == 0 => Ok(()),
+            _ => Err(io::Error::other(format!("the server does not create {root}: {header:?}"))),
+        }
     }
 
     /// Sends requests on the control connection and returns the answers.
@@ -117,18 +121,22 @@ impl Conversation {
         Ok(())
     }
 
+    /// A session left open would expire in the middle of a later sequence.
     fn close(&mut self, session: Session) -> io::Result<()> {
         let attached = |s: &Slot| s.session == Some(session) && s.connection.is_some();
-        let slot = match (1..self.slots.len()).find(|s| attached(&self.slots[*s])) {
-            Some(slot) => slot,
-            None => {
-                self.slots.push(Slot { session: Some(session), ..Slot::default() });
-                let slot = self.slots.len() - 1;
-                self.open(slot, &Handshake::REATTACH)?;
-                slot
-            }
-        };
-        self.exchange(slot, 0, &[Request::new(9, OpCode::CloseSession, Vec::new())], true);
+        if let Some(slot) = (1..self.slots.len()).find(|s| attached(&self.slots[*s])) {
+            self.close_on(slot);
+        }
+        if self.live.contains(&session) {
+            self.slots.push(Slot { session: Some(session), ..Slot::default() });
+            let slot = self.slots.len() - 1;
+            self.open(slot, &Handshake::REATTACH)?;
+            self.close_on(slot);
+        }
         Ok(())
+    }
+
+    fn close_on(&mut self, slot: usize) {
+        self.exchange(slot, 0, &[Request::new(9, OpCode::CloseSession, Vec::new())], true);
     }
 }

@@ -21,6 +21,15 @@ pub fn interop_dir() -> Result<PathBuf> {
     Ok(dir)
 }
 
+/// Held for the length of a run, so that two runs do not use the same folders and ports.
+pub fn lock() -> Result<std::fs::File> {
+    let path = interop_dir()?.join("lock");
+    let file = std::fs::File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .with_context(|| format!("another run holds {}: wait for its end, or stop it", path.display()))?;
+    Ok(file)
+}
+
 /// A file of this crate's `fixtures` folder.
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)

@@ -7,9 +7,15 @@
 pub mod apache;
 pub mod clients;
 pub mod fetch;
+pub mod folders;
 pub mod four_letter;
+pub mod jute;
+pub mod kill9;
+pub mod raw;
 pub mod report;
 pub mod rookeeper;
 pub mod run;
 pub mod server;
 pub mod servers;
+pub mod tree;
+pub mod workload;

@@ -1,6 +1,8 @@
 //! Chooses and runs suites, one after the other, so that memory and processor use stay modest.
 use crate::clients;
 use crate::fetch;
+use crate::folders;
+use crate::kill9;
 use crate::report::{self, Suite};
 use crate::server::ServerKind;
 use crate::servers;
@@ -30,6 +32,8 @@ fn suites() -> Vec<(String, Runner)> {
         all.push((format!("client-{}", client.name), Box::new(|options| clients::check(client, options))));
     }
     all.push(("client-zkcli".into(), Box::new(clients::check_shell)));
+    all.push(("folders".into(), Box::new(folders::check)));
+    all.push(("kill9".into(), Box::new(kill9::check)));
     all
 }
 
@@ -43,6 +47,7 @@ pub fn run(options: &Options) -> Result<bool> {
         let names: Vec<String> = suites().into_iter().map(|(name, _)| name).collect();
         bail!("no suite is called {only}; there are: {}", names.join(", "));
     }
+    let _lock = fetch::lock()?;
     println!("seed {}, server {}", options.seed, options.server);
     let mut done = Vec::new();
     for (name, runner) in chosen {

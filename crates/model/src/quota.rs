@@ -13,34 +13,45 @@ pub struct Usage {
     pub bytes: i64,
 }
 
-/// The quota in force at a path; -1 means no limit.
+/// The quota in force at a path; -1 means no limit. Texts that nobody can read are `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quota {
     pub path: String,
-    pub count: i64,
-    pub bytes: i64,
-    pub count_hard: i64,
-    pub bytes_hard: i64,
-    pub usage: Usage,
+    /// count, bytes, countHardLimit, byteHardLimit
+    pub limits: Option<[i64; 4]>,
+    pub usage: Option<Option<Usage>>,
+}
+
+/// What Java's `split` gives: no empty parts at the end, one empty part for an empty text.
+fn split(text: &str, separators: &[char]) -> Vec<String> {
+    let mut parts: Vec<String> = text.split(separators).map(str::to_owned).collect();
+    while parts.len() > 1 && parts.last().is_some_and(String::is_empty) {
+        parts.pop();
+    }
+    parts
 }
 
 /// `count=5,bytes=-1=;byteHardLimit=7` as a map; the last of equal keys wins.
-fn pairs(data: Option<&Vec<u8>>) -> BTreeMap<String, i64> {
-    let text = String::from_utf8_lossy(data.map_or(&[][..], Vec::as_slice)).into_owned();
+fn pairs(data: Option<&Vec<u8>>) -> Option<BTreeMap<String, i64>> {
+    let text = String::from_utf8_lossy(data?).into_owned();
     let mut map = BTreeMap::new();
-    for pair in text.split([',', ';']) {
-        let parts: Vec<&str> = pair.split('=').collect();
-        let value = parts.get(1).and_then(|v| v.parse().ok()).unwrap_or(-1);
-        map.insert(parts[0].to_owned(), value);
+    if text.is_empty() {
+        return Some(map);
     }
-    map
+    for pair in split(&text, &[',', ';']) {
+        let parts = split(&pair, &['=']);
+        let value = parts.get(1)?;
+        let number = if value.is_empty() { -1 } else { value.parse().ok()? };
+        map.insert(parts[0].clone(), number);
+    }
+    Some(map)
 }
 
 impl Usage {
-    fn parse(data: Option<&Vec<u8>>) -> Usage {
-        let map = pairs(data);
+    fn parse(data: Option<&Vec<u8>>) -> Option<Usage> {
+        let map = pairs(data)?;
         let of = |key| map.get(key).copied().unwrap_or(-1);
-        Usage { count: of("count"), bytes: of("bytes") }
+        Some(Usage { count: of("count"), bytes: of("bytes") })
     }
 }
 
@@ -59,17 +70,12 @@ impl Model {
     /// The quota that governs `path`, if its limits can still be read.
     pub fn quota_for(&self, path: &str) -> Option<Quota> {
         let at = self.deepest_quota(path)?;
-        let limits = pairs(self.get(&format!("{ROOT}{at}{LIMITS}"))?.data.as_ref());
-        let of = |key| limits.get(key).copied().unwrap_or(-1);
-        let stats = self.get(&format!("{ROOT}{at}{STATS}"));
-        Some(Quota {
-            count: of("count"),
-            bytes: of("bytes"),
-            count_hard: of("countHardLimit"),
-            bytes_hard: of("byteHardLimit"),
-            usage: Usage::parse(stats.and_then(|n| n.data.as_ref())),
-            path: at,
-        })
+        let limits = pairs(self.get(&format!("{ROOT}{at}{LIMITS}"))?.data.as_ref()).map(|limits| {
+            ["count", "bytes", "countHardLimit", "byteHardLimit"]
+                .map(|key| limits.get(key).copied().unwrap_or(-1))
+        });
+        let usage = self.get(&format!("{ROOT}{at}{STATS}")).map(|stats| Usage::parse(stats.data.as_ref()));
+        Some(Quota { path: at, limits, usage })
     }
 
     /// Writes the usage into the stats znode: no version, no time, no event.
@@ -94,7 +100,7 @@ impl Model {
     fn charge(&mut self, path: &str, count: i64, bytes: i64) {
         let Some(at) = self.deepest_quota(path) else { return };
         let Some(stats) = self.get(&format!("{ROOT}{at}{STATS}")) else { return };
-        let old = Usage::parse(stats.data.as_ref());
+        let Some(old) = Usage::parse(stats.data.as_ref()) else { return };
         let usage = Usage { count: old.count.wrapping_add(count), bytes: old.bytes.wrapping_add(bytes) };
         self.show_usage(&at, usage);
     }

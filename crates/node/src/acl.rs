@@ -47,7 +47,7 @@ pub fn resolve(
     }
     let mut unique: Vec<AclEntry<'_>> = Vec::new();
     for entry in list.entries() {
-        if !unique.contains(&entry) {
+        if !is_among(&entry, &unique)? {
             unique.push(entry);
         }
     }
@@ -60,6 +60,20 @@ pub fn resolve(
     }
     encode_acls(&resolved, out);
     Ok(())
+}
+
+/// Whether the entry is there already. Apache trips over a null that it has to compare.
+fn is_among(entry: &AclEntry<'_>, earlier: &[AclEntry<'_>]) -> Result<bool, ErrorCode> {
+    for other in earlier.iter().filter(|other| other.perms == entry.perms) {
+        let scheme = entry.scheme.as_ref().ok_or(ErrorCode::MarshallingError)?;
+        if other.scheme.as_ref() == Some(scheme) {
+            let id = entry.id.as_ref().ok_or(ErrorCode::MarshallingError)?;
+            if other.id.as_ref() == Some(id) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 fn resolve_entry(
@@ -77,7 +91,10 @@ fn resolve_entry(
         out.extend(own.into_iter().map(|id| Acl { perms: entry.perms, id: id.clone() }));
         return Ok(());
     }
-    let id = entry.id.ok_or(ErrorCode::InvalidAcl)?;
+    // Apache trips over a null id of a scheme that it knows.
+    let known = matches!(scheme.as_ref(), "world" | "ip") || (scheme == "digest" && settings.digest_enabled);
+    let null = if known { ErrorCode::MarshallingError } else { ErrorCode::InvalidAcl };
+    let id = entry.id.ok_or(null)?;
     let world = scheme == "world" && id == "anyone";
     if !world && !auth::is_valid_id(settings, &scheme, &id)? {
         return Err(ErrorCode::InvalidAcl);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use wire::ErrorCode;
 use wire::data::Id;
 
-/// The ids of one connection, in the order they were shown; replaced as a whole when one is added.
+/// The ids of one connection, in the order in which Apache lists them; replaced as a whole when one is added.
 pub type AuthIds = Arc<Vec<Id>>;
 
 /// `zookeeper.DigestAuthenticationProvider.digestAlg`
@@ -76,7 +76,7 @@ pub enum Shown {
 pub fn show(settings: &AuthSettings, ids: &AuthIds, scheme: &str, data: Option<&[u8]>) -> Shown {
     let text = String::from_utf8_lossy(data.unwrap_or(&[]));
     match scheme {
-        "digest" if settings.digest_enabled => digest(settings, ids, &text),
+        "digest" if settings.digest_enabled && data.is_some() => digest(settings, ids, &text),
         "ip" => match ids.iter().find(|id| id.scheme == "ip") {
             Some(own) => with(ids, [own.clone()]),
             None => Shown::Refused,
@@ -93,10 +93,6 @@ pub fn show(settings: &AuthSettings, ids: &AuthIds, scheme: &str, data: Option<&
 
 fn digest(settings: &AuthSettings, ids: &AuthIds, text: &str) -> Shown {
     let user = text.split(':').next().unwrap_or("");
-    // Java splits off trailing empty parts, so a text of colons only has no first part.
-    if text.chars().all(|c| c == ':') && !text.is_empty() {
-        return Shown::Refused;
-    }
     let shown = format!("{user}:{}", settings.digest_algorithm.base64(text.as_bytes()));
     let is_super = settings.super_digest.as_deref() == Some(shown.as_str());
     let superuser = is_super.then(|| Id::new("super", ""));
@@ -110,7 +106,28 @@ fn with(ids: &AuthIds, added: impl IntoIterator<Item = Id>) -> Shown {
             all.push(id);
         }
     }
+    // Apache keeps them in a hash set; the order shows in the lists that `auth` stands for.
+    let bins = java_bins(all.len());
+    all.sort_by_key(|id| java_bin(id, bins));
     Shown::Ids(Arc::new(all))
+}
+
+/// Bins of Java's `ConcurrentHashMap` when it holds `len` entries.
+fn java_bins(len: usize) -> u32 {
+    let mut bins = 16;
+    while len >= bins * 3 / 4 {
+        bins *= 2;
+    }
+    bins as u32
+}
+
+/// The bin of Java's `ConcurrentHashMap` in which an id lies.
+fn java_bin(id: &Id, bins: u32) -> u32 {
+    let text =
+        |s: &str| s.encode_utf16().fold(0u32, |h, unit| h.wrapping_mul(31).wrapping_add(u32::from(unit)));
+    let hash =
+        [text(&id.scheme), text(&id.id)].iter().fold(17u32, |h, part| h.wrapping_mul(37).wrapping_add(*part));
+    (hash ^ (hash >> 16)) & (bins - 1)
 }
 
 /// Whether ids of the scheme may replace an `auth` entry of an access list.

@@ -15,11 +15,11 @@ use crate::read::{self, ReadContext};
 use crate::reply;
 use crate::session::Session;
 use crate::settings::Settings;
+use crate::tally::{ConnStats, Tally};
 use crate::throttle::Inflight;
 use crate::watch::{Watcher, Watches};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use tree::Tree;
 use wire::jute::Limits;
 use wire::ops::OpClass;
@@ -60,23 +60,6 @@ enum Phase {
     Closing,
 }
 
-/// Counters of one connection, read by `cons` and `stat`. Times in ms of the server's monotonic clock.
-#[derive(Debug, Default)]
-pub struct ConnStats {
-    pub received: AtomicU64,
-    pub sent: AtomicU64,
-    pub queued: AtomicU64,
-    pub session_id: AtomicI64,
-    pub session_timeout_ms: AtomicI64,
-    pub last_op: AtomicI64,
-    pub last_cxid: AtomicI64,
-    pub last_zxid: AtomicI64,
-    pub last_response_ms: AtomicI64,
-    pub last_latency_ms: AtomicI64,
-    pub max_latency_ms: AtomicI64,
-    pub total_latency_ms: AtomicI64,
-}
-
 /// See the module's introduction.
 pub struct Conn {
     id: ConnId,
@@ -91,6 +74,7 @@ pub struct Conn {
     blocked_since_ms: Option<i64>,
     /// The last turn ended because too much was outgoing.
     held_back: bool,
+    tally: Tally,
     stats: Arc<ConnStats>,
 }
 
@@ -139,7 +123,8 @@ impl Conn {
             large_bytes: 0,
             blocked_since_ms: None,
             held_back: false,
-            stats: Arc::new(ConnStats::default()),
+            tally: Tally::default(),
+            stats: Arc::default(),
         }
     }
 
@@ -258,7 +243,7 @@ impl Conn {
         if wire::request::ConnectRequest::decode(payload).is_err() {
             return Flow::Close;
         }
-        self.stats.received.fetch_add(1, Ordering::Relaxed);
+        self.tally.received += 1;
         self.phase = Phase::Connecting;
         self.submit(cx, SubmissionKind::Connect, payload);
         Flow::Next
@@ -299,12 +284,15 @@ impl Conn {
                 if self.writes_in_flight > 0 {
                     return Flow::Blocked;
                 }
-                self.refuse_unknown(header.xid)
+                self.refuse_unknown(header.xid, cx)
             }
         }
     }
 
-    fn refuse_unknown(&mut self, xid: i32) -> Flow {
+    fn refuse_unknown(&mut self, xid: i32, cx: &ConnContext<'_>) -> Flow {
+        if !self.is_authenticated(cx) {
+            return self.refuse_unauthenticated(xid);
+        }
         let touched = self.session.as_ref().is_some_and(|s| !s.is_closing());
         if touched {
             reply::write_plain(&mut self.out, xid, -1, ErrorCode::Unimplemented.code());
@@ -334,12 +322,9 @@ impl Conn {
         bytes: usize,
         cx: &mut ConnContext<'_>,
     ) -> Flow {
-        self.stats.received.fetch_add(1, Ordering::Relaxed);
+        self.tally.received += 1;
         if !self.is_authenticated(cx) {
-            let code = ErrorCode::SessionClosedRequireSaslAuth.code();
-            let xid = if op == OpCode::Ping { wire::ops::xid::PING } else { xid };
-            reply::write_plain(&mut self.out, xid, 0, code);
-            return Flow::Close;
+            return self.refuse_unauthenticated(xid);
         }
         let throttle = &cx.settings.throttle;
         let large = throttle.large_request_threshold > 0 && bytes as i64 > throttle.large_request_threshold;
@@ -372,6 +357,11 @@ impl Conn {
         Flow::Next
     }
 
+    fn refuse_unauthenticated(&mut self, xid: i32) -> Flow {
+        reply::write_plain(&mut self.out, xid, 0, ErrorCode::SessionClosedRequireSaslAuth.code());
+        Flow::Close
+    }
+
     fn waited_too_long(&self, op: OpCode, cx: &ConnContext<'_>) -> bool {
         let limit_ms = cx.settings.throttle.throttled_op_wait_ms;
         let exempt = matches!(op, OpCode::Ping | OpCode::CloseSession);
@@ -386,14 +376,20 @@ impl Conn {
         }
     }
 
-    fn note(&self, op: OpCode, xid: i32, cx: &ConnContext<'_>) {
-        let stats = &self.stats;
-        stats.last_op.store(i64::from(op.code()), Ordering::Relaxed);
+    fn note(&mut self, op: OpCode, xid: i32, cx: &ConnContext<'_>) {
+        self.tally.last_op = Some(op);
         if xid > 0 {
-            stats.last_cxid.store(i64::from(xid), Ordering::Relaxed);
+            self.tally.last_cxid = xid;
         }
-        stats.last_zxid.store(cx.tree.last_zxid(), Ordering::Relaxed);
-        stats.last_response_ms.store(cx.now_ms, Ordering::Relaxed);
+        self.tally.last_zxid = cx.tree.last_zxid();
+        self.tally.last_response_ms = cx.now_ms;
+    }
+
+    /// What was counted since the last call; it is shown in [`Conn::stats`] from now on.
+    pub fn take_tally(&mut self) -> Tally {
+        let tally = std::mem::take(&mut self.tally);
+        self.stats.add(&tally, self.writes_in_flight);
+        tally
     }
 
     fn read(&mut self, op: OpCode, xid: i32, body: Reader<'_>, cx: &ConnContext<'_>) {
@@ -407,13 +403,14 @@ impl Conn {
         };
         // A refusal is in the answer already.
         let _refused = read::answer(&context, op, xid, body, &mut self.out);
-        self.stats.sent.fetch_add(1, Ordering::Relaxed);
+        let waited_ms = self.blocked_since_ms.map_or(0, |since| cx.now_ms - since);
+        self.tally.answered(waited_ms as u64);
         self.note(op, xid, cx);
     }
 
     /// Answered by the connection itself, with zxid 0, and not bound to the order of other answers.
     fn authenticate(&mut self, op: OpCode, xid: i32, mut body: Reader<'_>, cx: &ConnContext<'_>) -> Flow {
-        self.stats.received.fetch_add(1, Ordering::Relaxed);
+        self.tally.received += 1;
         if op == OpCode::Sasl {
             // Not configured: an empty token, and the client goes on without.
             let answered = reply::write(&mut self.out, xid, 0, |out| {
@@ -442,19 +439,20 @@ impl Conn {
     /// A notification from the node.
     pub fn on_event(&mut self, frame: &[u8]) {
         if self.phase != Phase::Closing {
+            self.tally.sent += 1;
             self.push(frame);
         }
     }
 
     /// The answer to a submitted request.
-    pub fn on_reply(&mut self, frame: &[u8], inflight: &Inflight) {
+    pub fn on_reply(&mut self, frame: &[u8], latency_ms: u64, inflight: &Inflight) {
         self.writes_in_flight = self.writes_in_flight.saturating_sub(1);
         inflight.add_requests(-1);
         if self.writes_in_flight == 0 && self.large_bytes > 0 {
             inflight.add_large_bytes(-self.large_bytes);
             self.large_bytes = 0;
         }
-        self.stats.sent.fetch_add(1, Ordering::Relaxed);
+        self.tally.answered(latency_ms);
         if self.phase != Phase::Closing {
             self.push(frame);
         }
@@ -462,9 +460,8 @@ impl Conn {
 
     /// The handshake succeeded.
     pub fn on_welcome(&mut self, frame: &[u8], session: Arc<Session>) {
-        self.stats.sent.fetch_add(1, Ordering::Relaxed);
-        self.stats.session_id.store(session.id, Ordering::Relaxed);
-        self.stats.session_timeout_ms.store(i64::from(session.timeout_ms()), Ordering::Relaxed);
+        self.tally.sent += 1;
+        self.stats.set_session(session.id, session.timeout_ms());
         self.session = Some(session);
         self.push(frame);
         if self.phase == Phase::Connecting {

@@ -12,8 +12,9 @@ pub trait Outbound {
     /// A notification: a whole frame.
     fn event(&mut self, conn: ConnId, frame: &[u8]);
 
-    /// The answer to a submitted request: a whole frame. One request fewer is in flight.
-    fn reply(&mut self, conn: ConnId, frame: &[u8]);
+    /// The answer to a submitted request: a whole frame. One request fewer is in flight; `latency_ms` since it was
+    /// received.
+    fn reply(&mut self, conn: ConnId, frame: &[u8], latency_ms: u64);
 
     /// The handshake succeeded: a whole frame, and the session that the connection now belongs to.
     fn welcome(&mut self, conn: ConnId, frame: &[u8], session: Arc<Session>);

@@ -171,7 +171,6 @@ fn get_all_children_number(cx: &ReadContext<'_>, mut body: Reader<'_>, out: &mut
 
 fn add_watch(cx: &ReadContext<'_>, mut body: Reader<'_>, out: &mut Vec<u8>) -> Answer {
     let request = WatchRequest::decode(&mut body).map_err(malformed)?;
-    let path = request.path.ok_or(ErrorCode::MarshallingError)?;
     let flags = match request.kind {
         0 => watch::PERSISTENT,
         1 => watch::RECURSIVE,
@@ -180,9 +179,15 @@ fn add_watch(cx: &ReadContext<'_>, mut body: Reader<'_>, out: &mut Vec<u8>) -> A
     if cx.settings.no_persistent_watches {
         return Err(ErrorCode::MarshallingError);
     }
-    cx.watches.add(cx.watcher, &path, flags);
+    cx.watches.add(cx.watcher, watched(&request), flags);
     out.put_i32(0);
     Ok(())
+}
+
+/// The path of a watch request. Apache takes a watch on no path at all, which nothing ever fires: it is kept under a name
+/// that no znode can have.
+fn watched<'a>(request: &'a WatchRequest<'_>) -> &'a str {
+    request.path.as_deref().unwrap_or("\0")
 }
 
 /// The flags that a type of checkWatches and removeWatches means.
@@ -199,16 +204,22 @@ fn watch_flags(kind: i32) -> Result<u8, ErrorCode> {
 
 fn check_watches(cx: &ReadContext<'_>, mut body: Reader<'_>) -> Answer {
     let request = WatchRequest::decode(&mut body).map_err(malformed)?;
-    let path = request.path.ok_or(ErrorCode::MarshallingError)?;
     let flags = watch_flags(request.kind)?;
-    if cx.watches.flags(cx.watcher, &path) & flags == 0 { Err(ErrorCode::NoWatcher) } else { Ok(()) }
+    if cx.watches.flags(cx.watcher, watched(&request)) & flags == 0 {
+        Err(ErrorCode::NoWatcher)
+    } else {
+        Ok(())
+    }
 }
 
 fn remove_watches(cx: &ReadContext<'_>, mut body: Reader<'_>) -> Answer {
     let request = WatchRequest::decode(&mut body).map_err(malformed)?;
-    let path = request.path.ok_or(ErrorCode::MarshallingError)?;
     let flags = watch_flags(request.kind)?;
-    if cx.watches.remove(cx.watcher, &path, flags) == 0 { Err(ErrorCode::NoWatcher) } else { Ok(()) }
+    if cx.watches.remove(cx.watcher, watched(&request), flags) == 0 {
+        Err(ErrorCode::NoWatcher)
+    } else {
+        Ok(())
+    }
 }
 
 fn who_am_i(cx: &ReadContext<'_>, out: &mut Vec<u8>) -> Answer {
@@ -233,35 +244,47 @@ fn set_watches(
         Ok(request) => request,
         Err(e) => return reply::write(out, xid, zxid, |_| Err(malformed(e))),
     };
+    restore_watches(cx, &request, out);
+    let outcome = if request.null_after.is_some() { Err(ErrorCode::MarshallingError) } else { Ok(()) };
+    reply::write(out, xid, zxid, |_| outcome)
+}
+
+/// The lists one behind the other, up to the first null one.
+fn restore_watches(cx: &ReadContext<'_>, request: &SetWatchesRequest<'_>, out: &mut Vec<u8>) {
     let since = request.relative_zxid;
+    let given = request.null_after.unwrap_or(5);
+    let list = |at: usize, paths| if at < given { paths } else { &[][..] };
     let mut event = |kind, path: &str| encode_event(out, -1, kind, path);
-    for path in &request.data {
+    for path in list(0, &request.data) {
         match cx.tree.get(path) {
             None => event(EventType::Deleted, path),
             Some(node) if node.stat().mzxid > since => event(EventType::DataChanged, path),
             Some(_) => cx.watches.add(cx.watcher, path, watch::DATA),
         }
     }
-    for path in &request.exist {
+    for path in list(1, &request.exist) {
         match cx.tree.get(path) {
             Some(_) => event(EventType::Created, path),
             None => cx.watches.add(cx.watcher, path, watch::DATA),
         }
     }
-    for path in &request.child {
+    for path in list(2, &request.child) {
         match cx.tree.get(path) {
             None => event(EventType::Deleted, path),
             Some(node) if node.stat().pzxid > since => event(EventType::ChildrenChanged, path),
             Some(_) => cx.watches.add(cx.watcher, path, watch::CHILD),
         }
     }
-    request.persistent.iter().for_each(|path| cx.watches.add(cx.watcher, path, watch::PERSISTENT));
-    request.recursive.iter().for_each(|path| cx.watches.add(cx.watcher, path, watch::RECURSIVE));
-    reply::write(out, xid, zxid, |_| Ok(()))
+    for path in list(3, &request.persistent) {
+        cx.watches.add(cx.watcher, path, watch::PERSISTENT);
+    }
+    for path in list(4, &request.recursive) {
+        cx.watches.add(cx.watcher, path, watch::RECURSIVE);
+    }
 }
 
-/// Each part by itself; a part that fails does not end the rest. A write among them refuses the whole, but what was
-/// read before it is sent along, as Apache does.
+/// Each part by itself; a part that fails does not end the rest. A write or a null path among them refuses the whole,
+/// but what was read before it is sent along, as Apache does.
 fn multi_read(cx: &ReadContext<'_>, xid: i32, body: Reader<'_>, out: &mut Vec<u8>) -> Answer {
     let zxid = cx.tree.last_zxid();
     let ops: Result<Vec<MultiOp<'_>>, DecodeError> = MultiOps::new(body).collect();
@@ -273,11 +296,12 @@ fn multi_read(cx: &ReadContext<'_>, xid: i32, body: Reader<'_>, out: &mut Vec<u8
     if kinds.clone().any(|read| read) && kinds.clone().any(|read| !read) {
         return reply::write(out, xid, zxid, |_| Err(ErrorCode::MarshallingError));
     }
-    let start = wire::frame::begin(out);
-    let refused = ops.first().is_some_and(|op| !op.is_read());
+    let readable = |op: &&MultiOp<'_>| op.is_read() && op.path().is_some();
+    let refused = ops.iter().any(|op| !readable(&op));
     let err = if refused { ErrorCode::MarshallingError.code() } else { 0 };
+    let start = wire::frame::begin(out);
     wire::reply::ReplyHeader { xid, zxid, err }.encode(out);
-    for op in ops.iter().take_while(|op| op.is_read()) {
+    for op in ops.iter().take_while(readable) {
         multi_read_part(cx, op, out);
     }
     MultiHeader::END.encode(out);
@@ -286,11 +310,8 @@ fn multi_read(cx: &ReadContext<'_>, xid: i32, body: Reader<'_>, out: &mut Vec<u8
 }
 
 fn multi_read_part(cx: &ReadContext<'_>, op: &MultiOp<'_>, out: &mut Vec<u8>) {
-    let path = match op {
-        MultiOp::GetData(r) | MultiOp::GetChildren(r) => r.path.as_deref(),
-        MultiOp::Create(..) | MultiOp::Delete(_) | MultiOp::SetData(_) | MultiOp::Check(_) => None,
-    };
-    let node = path.ok_or(ErrorCode::MarshallingError).and_then(|p| cx.tree.get(p).ok_or(ErrorCode::NoNode));
+    let node =
+        op.path().ok_or(ErrorCode::MarshallingError).and_then(|p| cx.tree.get(p).ok_or(ErrorCode::NoNode));
     match node.and_then(|node| permitted(cx, &node, perm::READ).map(|()| node)) {
         Err(e) => {
             MultiHeader { op: -1, done: false, err: e.code() }.encode(out);

@@ -11,6 +11,7 @@ use crate::auth::AuthIds;
 use crate::outbound::ConnId;
 use hashbrown::{HashMap, HashSet};
 use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -234,6 +235,19 @@ impl Watches {
         }
         summary.connections = connections.len();
         summary
+    }
+
+    /// The paths that each connection watches in the data table, for `wchc` and `wchp`.
+    pub fn data_table_by_connection(&self) -> BTreeMap<ConnId, Vec<String>> {
+        let mut all: BTreeMap<ConnId, Vec<String>> = BTreeMap::new();
+        for shard in &self.shards {
+            for (path, list) in shard.lock().iter() {
+                for entry in list.iter().filter(|e| e.flags & IN_DATA_TABLE != 0) {
+                    all.entry(entry.watcher.conn).or_default().push(path.to_string());
+                }
+            }
+        }
+        all
     }
 
     /// Watches of both tables, as the metric `watch_count` counts them.

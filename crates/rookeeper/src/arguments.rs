@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::serve;
+use crate::{folders, serve};
 use std::process::ExitCode;
 
 const USAGE: &str = "\
@@ -15,6 +15,13 @@ Rookeeper: ZooKeeper, rebuilt in Rust.
   rookeeper version
   rookeeper help
 
+Folders that no server is using; DIR is a dataDir, to be followed by --log-dir DIR if dataLogDir is another:
+  rookeeper verify DIR                        what a start would find, and whether it is sound
+  rookeeper dump [--data] FILE                a log or a snapshot as lines of text
+  rookeeper compare DIR DIR                   in what two databases differ
+  rookeeper compat --target 3.5.10 DIR        what that release of ZooKeeper could not read
+  rookeeper snapshot DIR                      write a fresh snapshot that every release can read
+
 SERVER_JVMFLAGS and JVMFLAGS are read for -Dname=value words. RUST_LOG chooses the level of the logs.";
 
 /// What the command line asks for.
@@ -22,6 +29,7 @@ pub(crate) enum Command {
     Serve(Settings),
     PrintConfig(Settings),
     ConfigReference,
+    Folders(folders::Command),
     Version,
     Help,
 }
@@ -39,6 +47,11 @@ pub(crate) fn parse(words: &[String]) -> Result<Command, String> {
         "server" => Ok(Command::Serve(settings(rest)?)),
         "print-config" => Ok(Command::PrintConfig(settings(rest)?)),
         "config-reference" => Ok(Command::ConfigReference),
+        "verify" | "dump" | "compare" | "compat" | "snapshot" => {
+            let command =
+                folders::parse(first, rest).map_err(|e| format!("rookeeper {first}: {e}\n\n{USAGE}"))?;
+            Ok(Command::Folders(command))
+        }
         "version" | "--version" | "-V" => Ok(Command::Version),
         "help" | "--help" | "-h" => Ok(Command::Help),
         word if word.starts_with("-D") => Ok(Command::Serve(settings(words)?)),
@@ -67,6 +80,7 @@ impl Command {
                 print!("{}", config::reference_page());
                 ExitCode::SUCCESS
             }
+            Command::Folders(command) => command.run(),
             Command::Version => {
                 println!("rookeeper {}, compatible with Apache ZooKeeper 3.9.5", env!("CARGO_PKG_VERSION"));
                 ExitCode::SUCCESS

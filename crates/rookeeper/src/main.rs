@@ -1,6 +1,7 @@
 //! The `rookeeper` binary: subcommands, and nothing that could be tested elsewhere.
 
 mod arguments;
+mod folders;
 mod logging;
 mod serve;
 

@@ -83,6 +83,12 @@ impl Disk {
         Disk { dirs: Arc::new(dirs), _claims: Arc::default() }
     }
 
+    /// Likewise for one folder that holds the files themselves, whatever it is called.
+    pub fn of_folder(dir: &Path) -> Disk {
+        let dirs = DataDirs { snapshots: dir.to_path_buf(), logs: dir.to_path_buf() };
+        Disk { dirs: Arc::new(dirs), _claims: Arc::default() }
+    }
+
     pub fn dirs(&self) -> &DataDirs {
         &self.dirs
     }

@@ -19,7 +19,7 @@ pub(crate) fn thread_of(conn: ConnId) -> usize {
 #[derive(Debug)]
 pub(crate) enum Delivery {
     Event { start: usize, end: usize },
-    Reply { start: usize, end: usize },
+    Reply { start: usize, end: usize, latency_ms: u64 },
     Welcome { start: usize, end: usize, session: Arc<Session> },
     Close { start: usize, end: usize },
 }
@@ -44,7 +44,7 @@ impl Mail {
         for (_, item) in &mut other.items {
             let (start, end) = match item {
                 Delivery::Event { start, end }
-                | Delivery::Reply { start, end }
+                | Delivery::Reply { start, end, .. }
                 | Delivery::Welcome { start, end, .. }
                 | Delivery::Close { start, end } => (start, end),
             };
@@ -148,8 +148,8 @@ impl Outbound for Outboxes {
         self.add(conn, frame, |start, end| Delivery::Event { start, end });
     }
 
-    fn reply(&mut self, conn: ConnId, frame: &[u8]) {
-        self.add(conn, frame, |start, end| Delivery::Reply { start, end });
+    fn reply(&mut self, conn: ConnId, frame: &[u8], latency_ms: u64) {
+        self.add(conn, frame, |start, end| Delivery::Reply { start, end, latency_ms });
     }
 
     fn welcome(&mut self, conn: ConnId, frame: &[u8], session: Arc<Session>) {

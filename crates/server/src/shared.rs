@@ -3,12 +3,12 @@
 use crate::clock::Clock;
 use crate::outbox::Mailbox;
 use config::Config;
-use node::{ConnId, ConnStats, Inflight, NodeStats, Settings, Submission, Watches};
+use node::{ConnId, ConnStats, Inflight, NodeStats, Settings, Submission, Tally, Watches};
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tree::Tree;
 
@@ -66,9 +66,6 @@ pub(crate) struct Connections {
 /// Counters that I/O threads keep.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub received: AtomicU64,
-    pub sent: AtomicU64,
-    pub reads: AtomicU64,
     pub rejected: AtomicU64,
     pub fsyncs: AtomicU64,
     pub fsync_us_total: AtomicU64,
@@ -76,6 +73,15 @@ pub(crate) struct Counters {
     pub snapshots: AtomicU64,
     /// Open connections.
     pub connections: AtomicUsize,
+}
+
+impl Counters {
+    /// What `srst` zeroes.
+    pub fn reset(&self) {
+        for counter in [&self.rejected, &self.fsyncs, &self.fsync_us_total, &self.fsync_us_max] {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
 }
 
 pub(crate) struct Shared {
@@ -88,6 +94,9 @@ pub(crate) struct Shared {
     pub inbox: Inbox,
     pub mailboxes: Arc<Vec<Mailbox>>,
     pub counters: Counters,
+    /// What the connections of each I/O thread did since the start or `srst`.
+    pub tallies: Vec<Mutex<Tally>>,
+    pub trace_mask: AtomicI64,
     /// Renewed by the node thread whenever it has done something.
     pub node_stats: Mutex<NodeStats>,
     pub listed: Mutex<Connections>,

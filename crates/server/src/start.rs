@@ -17,6 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use thiserror::Error;
@@ -83,6 +84,8 @@ pub fn start(config: Config) -> Result<Server, StartError> {
         node_stats: Mutex::default(),
         listed: Mutex::default(),
         counters: Counters::default(),
+        tallies: (0..threads).map(|_| Mutex::default()).collect(),
+        trace_mask: AtomicI64::new(DEFAULT_TRACE_MASK),
         inflight: Inflight::default(),
         inbox: Default::default(),
         watches: Watches::new(seed),
@@ -98,6 +101,9 @@ pub fn start(config: Config) -> Result<Server, StartError> {
     let threads = spawn_all(&shared, polls, listener, &stop, seed)?;
     Ok(Server { shared, threads, stopped, stop, address })
 }
+
+/// Apache's default; nothing but `gtmk` and `stmk` looks at it here.
+const DEFAULT_TRACE_MASK: i64 = 306;
 
 fn io_threads(config: &Config) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());

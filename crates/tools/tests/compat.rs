@@ -1,5 +1,7 @@
 //! What each release would make of folders of every kind.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use common::*;
@@ -171,9 +173,12 @@ fn a_last_zxid_without_a_digest_is_taken_for_one() {
     let mut db = Database::new();
     db.create("/a", PLAIN);
     let name = db.snapshot(Compression::None, false, true);
-    let tail = vec![(name, 1, 1, Problem::SnapshotTail)];
-    assert_eq!(findings(&db.storage, "3.6.4"), (Verdict::Readable, tail.clone()));
-    assert_eq!(findings(&db.storage, "3.9.5"), (Verdict::Readable, tail));
+    let tail = (name, 1, 1, Problem::SnapshotTail);
+    assert_eq!(findings(&db.storage, "3.6.4"), (Verdict::Readable, vec![tail.clone()]));
+    assert_eq!(findings(&db.storage, "3.9.5"), (Verdict::Readable, vec![tail.clone()]));
+    db.storage.remove(Dir::Snapshot, "snapshot.0").unwrap();
+    let none = (String::new(), 0, 1, Problem::NoGoodSnapshot);
+    assert_eq!(findings(&db.storage, "3.6.4"), (Verdict::Refused, vec![tail, none]));
     assert_readable(&db.storage, "3.5.10");
 }
 

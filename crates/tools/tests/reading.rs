@@ -1,5 +1,7 @@
 //! Listings, verification and comparison.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use common::*;

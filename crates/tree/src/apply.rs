@@ -183,7 +183,7 @@ impl Tree {
             self.digest = self.digest.wrapping_add(node.digest());
         }
         self.data_bytes += path.len() as u64 + node.data().map_or(0, <[u8]>::len) as u64;
-        let (parent, owner) = (node.parent, node.owner);
+        let (parent, owner) = (node.parent, node.owner());
         let id = self.nodes.insert(node);
         self.index.insert(&self.nodes, id);
         self.link(parent, id);
@@ -231,12 +231,12 @@ impl Tree {
     /// The parent's counter and pzxid move up, never down: sequential names must not be given twice
     /// (ZOOKEEPER-3125, ZOOKEEPER-3249).
     fn raise_parent(&mut self, parent: NodeId, cversion: i32, zxid: i64) {
-        let current = self.nodes.get(parent).cversion;
+        let current = self.nodes.get(parent).stat().cversion;
         let wanted = if cversion == -1 { current.wrapping_add(1) } else { cversion };
         if wanted > current {
-            self.change(parent, |node| {
-                node.cversion = wanted;
-                node.pzxid = zxid;
+            self.change(parent, |_, stat| {
+                stat.cversion = wanted;
+                stat.pzxid = zxid;
             });
         }
     }
@@ -252,8 +252,8 @@ impl Tree {
     fn apply_delete<'a>(&mut self, zxid: i64, path: Cow<'a, str>, changes: &mut Changes<'a>) -> Option<()> {
         let (parent_path, _) = path::split_parent(&path)?;
         let parent = self.find(parent_path)?;
-        if self.nodes.get(parent).pzxid < zxid {
-            self.change(parent, |node| node.pzxid = zxid);
+        if self.nodes.get(parent).stat().pzxid < zxid {
+            self.change(parent, |_, stat| stat.pzxid = zxid);
         }
         let id = self.find(&path)?;
         if id == ROOT || self.nodes.get(id).child_count() > 0 {
@@ -268,8 +268,8 @@ impl Tree {
         }
         let data_bytes = node.data().map_or(0, <[u8]>::len);
         self.data_bytes -= path.len() as u64 + data_bytes as u64;
-        if node.owner != 0 {
-            self.unlist_owned(id, node.owner);
+        if node.owner() != 0 {
+            self.unlist_owned(id, node.owner());
         }
         self.acls.release(node.acl);
         self.quota_deleted(&path, data_bytes);
@@ -291,11 +291,11 @@ impl Tree {
         let acl = node.acl;
         let old_bytes = node.data().map_or(0, <[u8]>::len);
         let new_bytes = data.map_or(0, <[u8]>::len);
-        self.change(id, |node| {
+        self.change(id, |node, stat| {
             node.set_data(data);
-            node.version = version;
-            node.mzxid = h.zxid;
-            node.mtime = h.time_ms;
+            stat.version = version;
+            stat.mzxid = h.zxid;
+            stat.mtime = h.time_ms;
             if digest::counts(&path) {
                 node.prefix = digest::prefix(&path, data);
             }
@@ -315,7 +315,7 @@ impl Tree {
     ) -> Result<ApplyResult, ErrorCode> {
         let id = self.find(path).ok_or(ErrorCode::NoNode)?;
         self.replace_acl(id, acl);
-        self.change(id, |node| node.aversion = version);
+        self.change(id, |_, stat| stat.aversion = version);
         Ok(ApplyResult::Stat(self.visible_stat(self.nodes.get(id))))
     }
 
@@ -332,12 +332,14 @@ impl Tree {
     }
 
     /// Every change of a living znode's data or stat: keeps the frozen view and the digest true.
-    fn change(&mut self, id: NodeId, f: impl FnOnce(&mut Node)) {
+    fn change(&mut self, id: NodeId, f: impl FnOnce(&mut Node, &mut StatPersisted)) {
         self.preserve(id);
         let counted = self.rules.digest;
         let node = self.nodes.get_mut(id);
         let old = if counted { node.digest() } else { 0 };
-        f(node);
+        let mut stat = node.stat();
+        f(node, &mut stat);
+        node.set_stat(&stat);
         let new = if counted { node.digest() } else { 0 };
         self.digest = self.digest.wrapping_sub(old).wrapping_add(new);
     }

@@ -1,4 +1,4 @@
-//! The children of one znode. A znode without any has no `Children` at all.
+//! The children of one znode. Empty lists take no memory of their own.
 
 use crate::{NodeId, ROOT, Tree};
 
@@ -13,7 +13,7 @@ pub(crate) struct Children {
 impl Tree {
     /// Lists `child` under `parent` and counts it in every ancestor.
     pub(crate) fn link(&mut self, parent: NodeId, child: NodeId) {
-        let ids = &mut self.node_mut(parent).below.get_or_insert_default().ids;
+        let ids = &mut self.node_mut(parent).below_mut().ids;
         let position = ids.len() as u32;
         ids.push(child);
         self.node_mut(child).position = position;
@@ -27,13 +27,10 @@ impl Tree {
             (node.parent, node.position as usize)
         };
         self.count_in_ancestors(parent, -1);
-        let node = self.node_mut(parent);
-        let below = node.below.as_mut().expect("a child's parent lists it");
+        let below = self.node_mut(parent).below_mut();
         below.ids.swap_remove(position);
         let moved = below.ids.get(position).copied();
-        if below.ids.is_empty() {
-            node.below = None;
-        } else if below.ids.capacity() > 4 * below.ids.len() {
+        if below.ids.capacity() > 4 * below.ids.len() {
             below.ids.shrink_to(2 * below.ids.len());
         }
         if let Some(moved) = moved {
@@ -43,13 +40,12 @@ impl Tree {
 
     fn count_in_ancestors(&mut self, mut at: NodeId, by: i32) {
         loop {
-            let node = self.node_mut(at);
-            let below = node.below.as_mut().expect("an ancestor has children");
+            let below = self.node_mut(at).below_mut();
             below.descendants = below.descendants.wrapping_add_signed(by);
             if at == ROOT {
                 return;
             }
-            at = node.parent;
+            at = self.nodes.get(at).parent;
         }
     }
 }

@@ -26,7 +26,7 @@ pub use apply::{ApplyResult, Change, ChangeKind};
 pub use freeze::{FrozenHeader, FrozenNode};
 pub use load::{LoadError, Loader};
 pub use path::{parent_and_name, split_parent};
-pub use quota::{Limits as QuotaLimits, Usage as QuotaUsage};
+pub use quota::{Limits as QuotaLimits, Quota, Usage as QuotaUsage};
 
 use acl::AclTable;
 use freeze::Freeze;
@@ -210,8 +210,8 @@ impl Tree {
         ids.map(|(id, _)| self.path_of(id)).collect()
     }
 
-    /// The quota that governs `path`: the path of the deepest quota at or above it, its limits and its usage.
-    pub fn quota_for(&self, path: &str) -> Option<(&str, QuotaLimits, QuotaUsage)> {
+    /// The quota that governs `path`.
+    pub fn quota_for(&self, path: &str) -> Option<Quota<'_>> {
         self.quotas.governing(self, path)
     }
 
@@ -256,7 +256,7 @@ impl<'t> NodeRef<'t> {
     }
 
     pub fn owner(&self) -> Owner {
-        Owner::decode(self.node.owner, self.tree.rules.owners)
+        Owner::decode(self.node.owner(), self.tree.rules.owners)
     }
 
     #[inline]
@@ -297,19 +297,23 @@ impl Tree {
     #[inline]
     fn visible_stat(&self, node: &Node) -> Stat {
         let children = node.child_count() as i32;
-        let owner = if node.owner == 0 { 0 } else { Owner::decode(node.owner, self.rules.owners).visible() };
+        let s = node.stat();
+        let owner = match s.ephemeral_owner {
+            0 => 0,
+            stored => Owner::decode(stored, self.rules.owners).visible(),
+        };
         Stat {
-            czxid: node.czxid,
-            mzxid: node.mzxid,
-            ctime: node.ctime,
-            mtime: node.mtime,
-            version: node.version,
-            cversion: node.cversion.wrapping_mul(2).wrapping_sub(children),
-            aversion: node.aversion,
+            czxid: s.czxid,
+            mzxid: s.mzxid,
+            ctime: s.ctime,
+            mtime: s.mtime,
+            version: s.version,
+            cversion: s.cversion.wrapping_mul(2).wrapping_sub(children),
+            aversion: s.aversion,
             ephemeral_owner: owner,
             data_length: node.data().map_or(0, <[u8]>::len) as i32,
             num_children: children,
-            pzxid: node.pzxid,
+            pzxid: s.pzxid,
         }
     }
 }

@@ -11,18 +11,27 @@ const NULL_DATA: u32 = 1 << 31;
 /// Set in `name_bytes` when the node has no part in the tree's digest.
 const NOT_COUNTED: u32 = 1 << 30;
 
+/// What a znode has only once something happened to it: a leaf that was created and never touched again, which is
+/// most of a large tree, does without.
+#[derive(Default)]
+struct Touched {
+    mzxid: i64,
+    pzxid: i64,
+    mtime: i64,
+    owner: i64,
+    version: i32,
+    /// Counts creates below this node (client-surface §4.8).
+    cversion: i32,
+    aversion: i32,
+    below: Children,
+}
+
 /// Name and data share one allocation (`tail`: the name, then the data).
 pub(crate) struct Node {
     pub czxid: i64,
-    pub mzxid: i64,
-    pub pzxid: i64,
-    pub ctime: i64,
-    pub mtime: i64,
-    pub owner: i64,
-    pub version: i32,
-    /// Counts creates below this node (client-surface §4.8).
-    pub cversion: i32,
-    pub aversion: i32,
+    ctime: i64,
+    touched: Option<Box<Touched>>,
+    tail: Box<[u8]>,
     pub parent: NodeId,
     /// Where the parent lists this node.
     pub position: u32,
@@ -32,32 +41,26 @@ pub(crate) struct Node {
     /// The path's hash: kept so that the index can grow without spelling paths.
     pub hash: u32,
     name_bytes: u32,
-    tail: Box<[u8]>,
-    pub below: Option<Box<Children>>,
 }
 
 impl Node {
     pub fn new(name: &str, data: Option<&[u8]>, stat: &StatPersisted, parent: NodeId, acl: AclId) -> Node {
         let mut node = Node {
             czxid: stat.czxid,
-            mzxid: stat.mzxid,
-            pzxid: stat.pzxid,
             ctime: stat.ctime,
-            mtime: stat.mtime,
-            owner: stat.ephemeral_owner,
-            version: stat.version,
-            cversion: stat.cversion,
-            aversion: stat.aversion,
+            touched: None,
+            tail: Box::default(),
             parent,
             position: 0,
             acl,
             prefix: 0,
             hash: 0,
             name_bytes: 0,
-            tail: Box::default(),
-            below: None,
         };
         node.set_tail(name.as_bytes(), data);
+        if node.stat() != *stat {
+            node.set_stat(stat);
+        }
         node
     }
 
@@ -119,30 +122,66 @@ impl Node {
     }
 
     pub fn stat(&self) -> StatPersisted {
-        StatPersisted {
+        let fresh = StatPersisted {
             czxid: self.czxid,
-            mzxid: self.mzxid,
+            mzxid: self.czxid,
+            pzxid: self.czxid,
             ctime: self.ctime,
-            mtime: self.mtime,
-            version: self.version,
-            cversion: self.cversion,
-            aversion: self.aversion,
-            ephemeral_owner: self.owner,
-            pzxid: self.pzxid,
+            mtime: self.ctime,
+            ..StatPersisted::default()
+        };
+        match &self.touched {
+            None => fresh,
+            Some(t) => StatPersisted {
+                mzxid: t.mzxid,
+                pzxid: t.pzxid,
+                mtime: t.mtime,
+                version: t.version,
+                cversion: t.cversion,
+                aversion: t.aversion,
+                ephemeral_owner: t.owner,
+                ..fresh
+            },
         }
     }
 
+    pub fn set_stat(&mut self, stat: &StatPersisted) {
+        self.czxid = stat.czxid;
+        self.ctime = stat.ctime;
+        let t = self.touched.get_or_insert_default();
+        t.mzxid = stat.mzxid;
+        t.pzxid = stat.pzxid;
+        t.mtime = stat.mtime;
+        t.owner = stat.ephemeral_owner;
+        t.version = stat.version;
+        t.cversion = stat.cversion;
+        t.aversion = stat.aversion;
+    }
+
+    pub fn owner(&self) -> i64 {
+        self.touched.as_ref().map_or(0, |t| t.owner)
+    }
+
+    /// The lists of what is below; makes the node one that may have children.
+    pub fn below_mut(&mut self) -> &mut Children {
+        if self.touched.is_none() {
+            let stat = self.stat();
+            self.set_stat(&stat);
+        }
+        &mut self.touched.get_or_insert_default().below
+    }
+
     pub fn children(&self) -> &[NodeId] {
-        self.below.as_ref().map_or(&[], |b| &b.ids)
+        self.touched.as_ref().map_or(&[], |t| &t.below.ids)
     }
 
     #[inline]
     pub fn child_count(&self) -> usize {
-        self.below.as_ref().map_or(0, |b| b.ids.len())
+        self.touched.as_ref().map_or(0, |t| t.below.ids.len())
     }
 
     pub fn descendant_count(&self) -> usize {
-        self.below.as_ref().map_or(0, |b| b.descendants as usize)
+        self.touched.as_ref().map_or(0, |t| t.below.descendants as usize)
     }
 }
 
@@ -152,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_node_stays_small() {
-        assert!(std::mem::size_of::<Node>() <= 112, "{}", std::mem::size_of::<Node>());
+        assert!(std::mem::size_of::<Option<Node>>() <= 64, "{}", std::mem::size_of::<Node>());
     }
 
     #[test]

@@ -9,6 +9,17 @@ use std::collections::BTreeSet;
 const LIMITS: &str = "zookeeper_limits";
 const STATS: &str = "zookeeper_stats";
 
+/// What governs a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota<'t> {
+    /// Of the deepest quota at or above.
+    pub path: &'t str,
+    /// `None`: the text cannot be read.
+    pub limits: Option<Limits>,
+    /// `None`: there is no such znode; `Some(None)`: its text cannot be read.
+    pub usage: Option<Option<Usage>>,
+}
+
 /// The paths that have a quota.
 #[derive(Default)]
 pub(crate) struct Quotas {
@@ -30,39 +41,47 @@ pub struct Usage {
     pub bytes: i64,
 }
 
-/// The value of `key` in a text such as `count=5,bytes=-1=;byteHardLimit=7`; -1 when absent or unreadable.
-fn value(text: &str, key: &str) -> i64 {
-    let pairs = text.split([',', ';']).filter(|p| !p.is_empty());
+/// The value of `key` in a text such as `count=5,bytes=-1=;byteHardLimit=7`; -1 when absent. `None` for a text that Java
+/// cannot read: a pair without value, or a value that is no number.
+fn value(text: &str, key: &str) -> Option<i64> {
     let mut found = -1;
-    for pair in pairs {
-        let mut parts = pair.split('=');
-        if parts.next() == Some(key) {
-            found = parts.next().and_then(|v| v.parse().ok()).unwrap_or(-1);
+    if text.is_empty() {
+        return Some(found);
+    }
+    // Java's split gives one empty part for leading separators and none for trailing ones.
+    for pair in text.trim_end_matches([',', ';']).split([',', ';']) {
+        let pair = pair.trim_end_matches('=');
+        let (name, rest) = pair.split_once('=')?;
+        let text = rest.split('=').next().unwrap_or("");
+        let number = if text.is_empty() { -1 } else { text.parse().ok()? };
+        if name == key {
+            found = number;
         }
     }
-    found
+    Some(found)
 }
 
-fn text(data: Option<&[u8]>) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(data.unwrap_or(&[]))
+/// Null data is no text at all: Java trips over it.
+fn text(data: Option<&[u8]>) -> Option<std::borrow::Cow<'_, str>> {
+    data.map(String::from_utf8_lossy)
 }
 
 impl Limits {
-    fn parse(data: Option<&[u8]>) -> Limits {
-        let t = text(data);
-        Limits {
-            count: value(&t, "count"),
-            bytes: value(&t, "bytes"),
-            count_hard: value(&t, "countHardLimit"),
-            bytes_hard: value(&t, "byteHardLimit"),
-        }
+    fn parse(data: Option<&[u8]>) -> Option<Limits> {
+        let t = text(data)?;
+        Some(Limits {
+            count: value(&t, "count")?,
+            bytes: value(&t, "bytes")?,
+            count_hard: value(&t, "countHardLimit")?,
+            bytes_hard: value(&t, "byteHardLimit")?,
+        })
     }
 }
 
 impl Usage {
-    fn parse(data: Option<&[u8]>) -> Usage {
-        let t = text(data);
-        Usage { count: value(&t, "count"), bytes: value(&t, "bytes") }
+    fn parse(data: Option<&[u8]>) -> Option<Usage> {
+        let t = text(data)?;
+        Some(Usage { count: value(&t, "count")?, bytes: value(&t, "bytes")? })
     }
 
     fn render(self) -> String {
@@ -89,13 +108,13 @@ impl Quotas {
         None
     }
 
-    pub fn governing(&self, tree: &Tree, path: &str) -> Option<(&str, Limits, Usage)> {
+    pub fn governing(&self, tree: &Tree, path: &str) -> Option<Quota<'_>> {
         let at = self.deepest(path)?;
         let own = self.paths.get(at)?;
         let node = |name: &str| tree.get(&format!("{QUOTA}{at}/{name}"));
         let limits = Limits::parse(node(LIMITS)?.data());
-        let usage = Usage::parse(node(STATS).and_then(|n| n.data()));
-        Some((own, limits, usage))
+        let usage = node(STATS).map(|stats| Usage::parse(stats.data()));
+        Some(Quota { path: own, limits, usage })
     }
 }
 
@@ -129,7 +148,8 @@ impl Tree {
     fn charge(&mut self, path: &str, bytes: i64, count: i64) {
         let Some(at) = self.quotas.deepest(path) else { return };
         let Some(id) = self.find(&format!("{QUOTA}{at}/{STATS}")) else { return };
-        let old = Usage::parse(self.nodes.get(id).data());
+        // Usage that nobody can read is left as it is.
+        let Some(old) = Usage::parse(self.nodes.get(id).data()) else { return };
         // A client may have written any number there.
         let usage = Usage { count: old.count.wrapping_add(count), bytes: old.bytes.wrapping_add(bytes) };
         self.write_usage(id, usage);
@@ -183,11 +203,13 @@ mod tests {
     #[test]
     fn texts_of_all_ages_are_read() {
         let l = Limits::parse(Some(b"count=5,bytes=-1=;byteHardLimit=-1;countHardLimit=10"));
-        assert_eq!(l, Limits { count: 5, bytes: -1, count_hard: 10, bytes_hard: -1 });
-        assert_eq!(value("count=,bytes=3", "count"), -1);
-        assert_eq!(value("count=,bytes=3", "bytes"), 3);
-        assert_eq!(value("", "bytes"), -1);
-        assert_eq!(value("nonsense", "bytes"), -1);
+        assert_eq!(l, Some(Limits { count: 5, bytes: -1, count_hard: 10, bytes_hard: -1 }));
+        assert_eq!(value("count=4,bytes=3", "bytes"), Some(3));
+        assert_eq!(value("count==4,bytes=3", "count"), Some(-1));
+        assert_eq!(value("", "bytes"), Some(-1));
+        for unreadable in ["nonsense", "count=,bytes=3", "count=x", ",count=3", "count=1,bytes"] {
+            assert_eq!(value(unreadable, "count"), None, "{unreadable}");
+        }
     }
 
     #[test]

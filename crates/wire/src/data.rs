@@ -94,6 +94,11 @@ impl<'a> AclList<'a> {
         self.bytes
     }
 
+    /// Whether the list is null, which is not the same as empty.
+    pub fn is_null(&self) -> bool {
+        self.bytes.starts_with(&[0xff; 4])
+    }
+
     pub fn is_open(&self) -> bool {
         self.bytes == OPEN_ACL
     }

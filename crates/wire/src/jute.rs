@@ -117,7 +117,7 @@ impl<'a> Reader<'a> {
     pub fn ustring(&mut self) -> Result<Option<Cow<'a, str>>, DecodeError> {
         Ok(self.buffer()?.map(|b| match std::str::from_utf8(b) {
             Ok(s) => Cow::Borrowed(s),
-            Err(_) => String::from_utf8_lossy(b),
+            Err(_) => Cow::Owned(decode_as_java(b)),
         }))
     }
 
@@ -130,8 +130,9 @@ impl<'a> Reader<'a> {
     /// the outcome is the same and nothing is allocated for it.
     pub fn count(&mut self, min_element_bytes: usize) -> Result<Option<usize>, DecodeError> {
         let count = self.i32()?;
-        if count == -1 {
-            return Ok(None);
+        // Java reads on while elements are left: of a negative number there are none.
+        if count < 0 {
+            return Ok(if count == -1 { None } else { Some(0) });
         }
         match usize::try_from(count) {
             Ok(n) if n.saturating_mul(min_element_bytes) <= self.rest.len() => Ok(Some(n)),
@@ -139,11 +140,28 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A vector of strings; a null vector reads as empty, a null element as the empty string.
+    /// A vector of strings; a null element reads as the empty string. A null vector is an error: Apache's server trips
+    /// over one wherever it gets one.
     pub fn ustrings(&mut self) -> Result<Vec<Cow<'a, str>>, DecodeError> {
-        let n = self.count(4)?.unwrap_or(0);
+        let n = self.count(4)?.ok_or(DecodeError::UnexpectedNull)?;
         (0..n).map(|_| Ok(self.ustring()?.unwrap_or(Cow::Borrowed("")))).collect()
     }
+}
+
+/// UTF-8 with U+FFFD in the place of what is malformed. Like Rust's own lossy decoding, but a surrogate in three bytes
+/// becomes one U+FFFD, as in Java, and not three.
+fn decode_as_java(mut bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    while let Err(error) = std::str::from_utf8(bytes) {
+        let (valid, rest) = bytes.split_at(error.valid_up_to());
+        out.push_str(std::str::from_utf8(valid).unwrap_or_default());
+        out.push(char::REPLACEMENT_CHARACTER);
+        let surrogate = matches!(rest, [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..]);
+        let skipped = if surrogate { 3 } else { error.error_len().unwrap_or(rest.len()) };
+        bytes = &rest[skipped..];
+    }
+    out.push_str(std::str::from_utf8(bytes).unwrap_or_default());
+    out
 }
 
 /// Appending jute values to a byte vector.
@@ -267,6 +285,14 @@ mod tests {
         let mut b = Vec::new();
         b.put_buffer(Some(&[b'a', 0xff, b'b']));
         assert_eq!(Reader::new(&b).required_ustring().unwrap(), "a\u{fffd}b");
+        for (bytes, text) in [
+            (&b"\xed\xa0\x80x"[..], "\u{fffd}x"),
+            (b"\xe2\x82", "\u{fffd}"),
+            (b"\xc0\xafz", "\u{fffd}\u{fffd}z"),
+            (b"a\xf5b", "a\u{fffd}b"),
+        ] {
+            assert_eq!(decode_as_java(bytes), text, "{bytes:x?}");
+        }
     }
 
     #[test]

@@ -46,6 +46,15 @@ impl MultiOp<'_> {
         }
     }
 
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            MultiOp::Create(_, r) => r.path.as_deref(),
+            MultiOp::Delete(r) | MultiOp::Check(r) => r.path.as_deref(),
+            MultiOp::SetData(r) => r.path.as_deref(),
+            MultiOp::GetData(r) | MultiOp::GetChildren(r) => r.path.as_deref(),
+        }
+    }
+
     pub fn op(&self) -> OpCode {
         match self {
             MultiOp::Create(op, _) => *op,

@@ -201,20 +201,28 @@ pub struct SetWatchesRequest<'a> {
     pub child: Vec<Cow<'a, str>>,
     pub persistent: Vec<Cow<'a, str>>,
     pub recursive: Vec<Cow<'a, str>>,
+    /// How many lists came before the first null one; Apache's server handles those and then trips.
+    pub null_after: Option<usize>,
 }
 
 impl<'a> SetWatchesRequest<'a> {
     pub fn decode(r: &mut Reader<'a>, five_lists: bool) -> Result<Self, DecodeError> {
-        let mut request = SetWatchesRequest {
-            relative_zxid: r.i64()?,
-            data: r.ustrings()?,
-            exist: r.ustrings()?,
-            child: r.ustrings()?,
-            ..Default::default()
-        };
-        if five_lists {
-            request.persistent = r.ustrings()?;
-            request.recursive = r.ustrings()?;
+        let mut request = SetWatchesRequest { relative_zxid: r.i64()?, ..Default::default() };
+        for at in 0..if five_lists { 5 } else { 3 } {
+            let list = if r.rest().starts_with(&[0xff; 4]) {
+                r.i32()?;
+                request.null_after.get_or_insert(at);
+                Vec::new()
+            } else {
+                r.ustrings()?
+            };
+            *[
+                &mut request.data,
+                &mut request.exist,
+                &mut request.child,
+                &mut request.persistent,
+                &mut request.recursive,
+            ][at] = list;
         }
         Ok(request)
     }

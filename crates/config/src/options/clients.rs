@@ -3,6 +3,9 @@
 use super::{JVM, Outside, Part, Spec, TESTS, file, flag, own, property};
 use crate::convert::{count, millis, positive};
 
+/// Java's default of 50 turns clients away, for seconds each, when many come at once after a restart.
+const DEFAULT_BACKLOG: u32 = 16384;
+
 /// Both of Apache's connection layers are our one.
 const CONNECTION_LAYERS: &[(&str, &str)] = &[
     ("org.apache.zookeeper.server.NIOServerCnxnFactory", "the built-in connection layer"),
@@ -32,8 +35,8 @@ pub(super) static ADDRESSES_AND_SESSIONS: &[Spec] = &[
         .doc("Host name or address to which `secureClientPort` is bound."),
     file("clientPortListenBacklog", "3.6.0")
         .int("-1")
-        .number(|d, v| d.config.listen.backlog = positive(v).unwrap_or(50))
-        .doc("Connections that may wait to be accepted; -1 means 50."),
+        .number(|d, v| d.config.listen.backlog = positive(v).unwrap_or(DEFAULT_BACKLOG))
+        .doc("Connections that may wait to be accepted; -1 means 16384 (Java: 50), cut by the system's own limit."),
     property("clientTcpKeepAlive", "3.7.0")
         .bool("false")
         .truth(|d, v| d.config.listen.tcp_keep_alive = v)

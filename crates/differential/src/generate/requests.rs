@@ -170,6 +170,15 @@ fn flags(rng: &mut Rng, op: OpCode) -> i32 {
     }
 }
 
+/// Apache takes a container made with an ephemeral's flag for an ephemeral until it is applied, so that what follows in
+/// the same multi or pipeline is answered by chance.
+fn settled(op: OpCode, flags: i32) -> i32 {
+    match (op, flags) {
+        (OpCode::CreateContainer, 1 | 3) => flags - 1,
+        _ => flags,
+    }
+}
+
 /// A TTL flag with any TTL; other flags only with TTLs that are refused (with a negative one Apache accepts the
 /// request and stops while applying it).
 fn ttl(rng: &mut Rng, flags: i32) -> i64 {
@@ -190,9 +199,13 @@ fn create(rng: &mut Rng, paths: &mut Paths, op: OpCode, body: &mut Vec<u8>) {
     let mut flags = flags(rng, op);
     if is_shared(&path) {
         flags = [0, 1, 4][rng.usize(..3)];
+    } else if path.as_deref() == Some(paths.root().as_bytes()) {
+        // A sequential name would lie beside the root, where other sequences see it.
+        flags = [0, 1, 4][rng.usize(..3)];
     } else if path.as_ref().is_some_and(|p| p.ends_with(b"/nothing")) {
         path = Some(paths.likely(rng).into_bytes());
     }
+    flags = settled(op, flags);
     let acl = acl(rng, 9);
     put_raw(body, &path);
     body.put_buffer(data(rng).as_deref());
@@ -285,7 +298,8 @@ fn well_meant_create(rng: &mut Rng, paths: &mut Paths, op: OpCode) -> Request {
     body.put_ustring(&path);
     body.put_buffer(data(rng).as_deref());
     body.extend_from_slice(wire::data::OPEN_ACL);
-    let flags = [0, 0, 1, 2, 3][rng.usize(..5)];
+    let flags = if path == paths.root() { 0 } else { [0, 0, 1, 2, 3][rng.usize(..5)] };
+    let flags = settled(op, flags);
     body.put_i32(flags);
     paths.made(&path, flags > 1);
     Request::new(0, op, body)

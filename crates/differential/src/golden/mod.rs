@@ -14,9 +14,15 @@ use crate::text::hex;
 use anyhow::{Context, Result, anyhow, bail};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 const HEAD: &str =
     "# A conversation with Apache ZooKeeper 3.9.5: what was sent, and under it what came back.\n";
+
+/// The golden files that are kept.
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden")
+}
 
 /// A plan with the record of it, as text.
 pub fn write(plan: &Plan, transcript: &Transcript) -> String {
@@ -98,8 +104,8 @@ fn read_line(line: &str, plan: &mut Plan, transcript: &mut Transcript, place: &m
 /// Does a golden file to a server; the report of the first difference that is not explained.
 pub fn replay(text: &str, address: SocketAddr) -> Result<Option<String>> {
     let (plan, expected) = read(text)?;
-    let seen =
-        conversation::run(address, &plan).with_context(|| format!("the server at {address} is gone"))?;
+    let seen = conversation::run(address, &plan)
+        .with_context(|| format!("the conversation with {address} failed"))?;
     let difference = first_difference(&expected, &seen);
     let meant = |d: &_| crate::explained::explain(&plan, d).is_some();
     Ok(difference.filter(|d| !meant(d)).map(|d| report(&plan, &d, ["golden", "server"])))
@@ -149,9 +155,8 @@ mod tests {
     /// The files must stay readable by this version of the crate.
     #[test]
     fn the_kept_files_are_whole() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
         let mut files = 0;
-        for entry in std::fs::read_dir(folder).unwrap() {
+        for entry in std::fs::read_dir(folder()).unwrap() {
             let path = entry.unwrap().path();
             let (plan, expected) = read(&std::fs::read_to_string(&path).unwrap()).unwrap();
             assert!(!plan.steps.is_empty(), "{}", path.display());

@@ -112,8 +112,8 @@ static int in_state(zhandle_t *zh, int state) {
     return !late;
 }
 
-static zhandle_t *connect_client(const clientid_t *id) {
-    zhandle_t *zh = zookeeper_init(address, session, 10000, id, NULL, 0);
+static zhandle_t *connect_client(void) {
+    zhandle_t *zh = zookeeper_init(address, session, 10000, NULL, NULL, 0);
     return zh != NULL && in_state(zh, ZOO_CONNECTED_STATE) ? zh : NULL;
 }
 
@@ -284,7 +284,7 @@ static int authenticate(zhandle_t *zh, const char *user) {
 }
 
 static void digest_keeps_others_out(zhandle_t *zh, const char *base) {
-    zhandle_t *owner = connect_client(NULL);
+    zhandle_t *owner = connect_client();
     char buffer[TEXT];
     int length = TEXT;
     CHECK(owner != NULL, "no second connection");
@@ -300,7 +300,7 @@ static void digest_keeps_others_out(zhandle_t *zh, const char *base) {
 
 static void ephemerals_go_with_their_session(zhandle_t *zh, const char *base) {
     static struct seen seen;
-    zhandle_t *owner = connect_client(NULL);
+    zhandle_t *owner = connect_client();
     CHECK(owner != NULL, "no second connection");
     CODE(make(owner, below(base, "e"), "", ZOO_EPHEMERAL), ZOK);
     CODE(zoo_wexists(zh, below(base, "e"), note, &seen, NULL), ZOK);
@@ -341,26 +341,12 @@ static void watches_are_removed(zhandle_t *zh, const char *base) {
     CODE(zoo_remove_watches(zh, base, ZWATCHTYPE_DATA, note, &seen, 0), ZNOWATCHER);
 }
 
-static void session_moves_with_its_password(zhandle_t *zh, const char *base) {
-    zhandle_t *first = connect_client(NULL);
-    CHECK(first != NULL, "no second connection");
-    CODE(make(first, below(base, "e"), "", ZOO_EPHEMERAL), ZOK);
-    clientid_t id = *zoo_client_id(first);
-    zhandle_t *second = connect_client(&id);
-    CHECK(second != NULL, "the session was not taken over");
-    CHECK(zoo_client_id(second)->client_id == id.client_id, "another session");
-    CODE(zoo_exists(second, below(base, "e"), 0, NULL), ZOK);
-    CODE(zookeeper_close(second), ZOK);
-    CHECK(vanishes(zh, below(base, "e")), "the ephemeral stays");
-    zookeeper_close(first);
-}
-
 static void session_survives_a_restart(zhandle_t *zh, const char *base) {
     static struct seen seen;
     char line[TEXT], buffer[TEXT];
     int length = TEXT;
     struct Stat stat;
-    zhandle_t *owner = connect_client(NULL);
+    zhandle_t *owner = connect_client();
     CHECK(owner != NULL, "no second connection");
     int64_t id = zoo_client_id(owner)->client_id;
     CODE(make(owner, below(base, "e"), "", ZOO_EPHEMERAL), ZOK);
@@ -391,7 +377,7 @@ static int run(const char *name, void (*body)(zhandle_t *, const char *)) {
     char base[TEXT];
     snprintf(base, TEXT, "/c/%s", name);
     snprintf(failure, TEXT, "no connection");
-    zhandle_t *zh = connect_client(NULL);
+    zhandle_t *zh = connect_client();
     if (zh != NULL && make(zh, base, "", 0) == ZOK) {
         failure[0] = 0;
         body(zh, base);
@@ -413,7 +399,7 @@ int main(int count, char **arguments) {
     }
     address = arguments[1];
     zoo_set_debug_level(ZOO_LOG_LEVEL_ERROR);
-    zhandle_t *zh = connect_client(NULL);
+    zhandle_t *zh = connect_client();
     if (zh == NULL || make(zh, "/c", "", 0) != ZOK) {
         printf("FAIL connect no session\n");
         return 1;
@@ -430,7 +416,6 @@ int main(int count, char **arguments) {
     RUN(ephemerals_go_with_their_session);
     RUN(one_shot_watches);
     RUN(watches_are_removed);
-    RUN(session_moves_with_its_password);
     RUN(session_survives_a_restart);
     return failed;
 }

@@ -7,6 +7,7 @@ import org.apache.curator.framework.api.CuratorWatcher;
 import org.apache.curator.framework.recipes.cache.CuratorCache;
 import org.apache.curator.framework.recipes.cache.CuratorCacheListener;
 import org.apache.curator.framework.recipes.watch.PersistentWatcher;
+import org.apache.curator.framework.state.ConnectionState;
 import org.apache.zookeeper.AddWatchMode;
 
 /** What Curator 5 brings: persistent watches and the cache built on them. */
@@ -50,8 +51,13 @@ public final class Curator5 extends Curator35 {
             }
         });
         watcher.start();
+        BlockingQueue<ConnectionState> states = new LinkedBlockingQueue<>();
+        owner.getConnectionStateListenable().addListener((client, state) -> states.add(state));
         Harness.restartServer();
-        Harness.eventually(() -> owner.getZookeeperClient().isConnected(), "the owner comes back");
+        Harness.equal(next(states), ConnectionState.SUSPENDED);
+        Harness.equal(next(states), ConnectionState.RECONNECTED);
+        // What changes before the watches are set again is not told: their request precedes this one.
+        Harness.that(owner.checkExists().forPath(base) != null, "the owner is back");
         make(base + "/b/c");
         Harness.equal(asList(next(seen), next(seen)), asList(base + "/b", base + "/b/c"));
         Harness.equal(next(events), "NodeCreated " + base + "/b");

@@ -450,20 +450,32 @@ public final class Java {
 
     @Harness.Check
     public void sessionMovesWithItsPassword(String base) throws Exception {
-        ZooKeeper first = connect("");
-        first.create(base, null, Ids.OPEN_ACL_UNSAFE, CreateMode.EPHEMERAL);
+        try (Proxy proxy = new Proxy(Integer.parseInt(address.split(":")[1]))) {
+            Seen seen = new Seen();
+            ZooKeeper first = new ZooKeeper("127.0.0.1:" + proxy.port(), 10_000, seen);
+            Harness.equal(seen.nextState(), KeeperState.SyncConnected);
+            first.create(base, null, Ids.OPEN_ACL_UNSAFE, CreateMode.EPHEMERAL);
+            long id = first.getSessionId();
+            byte[] password = first.getSessionPasswd();
+            // The first client must not take its session back while the second has it.
+            proxy.cut();
+            ZooKeeper forger = attach(id, new byte[16], KeeperState.Expired);
+            ZooKeeper second = attach(id, password, KeeperState.SyncConnected);
+            Harness.equal(second.exists(base, false).getEphemeralOwner(), id);
+            second.close();
+            Harness.equal(zk.exists(base, false), null);
+            attach(id, password, KeeperState.Expired).close();
+            forger.close();
+            proxy.mend();
+            first.close();
+        }
+    }
+
+    private ZooKeeper attach(long id, byte[] password, KeeperState expected) throws Exception {
         Seen seen = new Seen();
-        ZooKeeper second =
-                new ZooKeeper(address, 10_000, seen, first.getSessionId(), first.getSessionPasswd());
-        Harness.equal(seen.nextState(), KeeperState.SyncConnected);
-        Harness.equal(second.exists(base, false).getEphemeralOwner(), first.getSessionId());
-        second.close();
-        Harness.equal(zk.exists(base, false), null);
-        Seen refused = new Seen();
-        ZooKeeper third = new ZooKeeper(address, 10_000, refused, first.getSessionId(), new byte[16]);
-        Harness.equal(refused.nextState(), KeeperState.Expired);
-        third.close();
-        first.close();
+        ZooKeeper client = new ZooKeeper(address, 10_000, seen, id, password);
+        Harness.equal(seen.nextState(), expected);
+        return client;
     }
 
     @Harness.Check

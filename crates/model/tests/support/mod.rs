@@ -112,13 +112,10 @@ pub fn assert_same(tree: &Tree, model: &Model) {
 }
 
 fn compare_quota(tree: &Tree, model: &Model, path: &str) {
-    let ours = tree.quota_for(path).map(|(at, l, u)| model::Quota {
-        path: at.to_owned(),
-        count: l.count,
-        bytes: l.bytes,
-        count_hard: l.count_hard,
-        bytes_hard: l.bytes_hard,
-        usage: model::Usage { count: u.count, bytes: u.bytes },
+    let ours = tree.quota_for(path).map(|q| model::Quota {
+        path: q.path.to_owned(),
+        limits: q.limits.map(|l| [l.count, l.bytes, l.count_hard, l.bytes_hard]),
+        usage: q.usage.map(|u| u.map(|u| model::Usage { count: u.count, bytes: u.bytes })),
     });
     assert_eq!(ours, model.quota_for(path), "quota at {path}");
 }

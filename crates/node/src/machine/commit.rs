@@ -76,8 +76,7 @@ impl Node {
         if self.waiting.front().is_some_and(|w| w.zxid == record.header.zxid && w.what.is_txn())
             && let Some(waiting) = self.waiting.pop_front()
         {
-            self.write_latency.record((now.mono_ms - waiting.received_ms).max(0) as u64);
-            self.answer(&waiting, &record, &result, tree, out);
+            self.answer(&waiting, &record, &result, tree, now, out);
         }
         if matches!(record.txn, Txn::CloseSession { .. })
             && let Some(conn) = self.sessions.remove(record.header.session_id)
@@ -92,6 +91,7 @@ impl Node {
         record: &TxnRecord<'_>,
         result: &ApplyResult,
         tree: &Tree,
+        now: Now,
         out: &mut impl Outbound,
     ) {
         self.frame.clear();
@@ -109,7 +109,7 @@ impl Node {
         let _refused = reply::write(&mut self.frame, waiting.xid, tree.last_zxid(), |body| {
             write_body(&record.txn, result, body)
         });
-        out.reply(waiting.conn, &self.frame);
+        out.reply(waiting.conn, &self.frame, waiting.age_ms(now));
     }
 
     fn fire(

@@ -12,17 +12,18 @@ mod reaper;
 use crate::auth::AuthIds;
 use crate::limits::{BATCH_BYTES, BATCHES_IN_FLIGHT};
 use crate::outbound::{ConnId, Outbound};
-use crate::prep::{Prep, Request};
+use crate::prep::{Prep, Refusal, Request};
 use crate::reply;
 use crate::session::Sessions;
 use crate::settings::Settings;
 use crate::throttle::ConnectThrottle;
 pub use batch::Batch;
 use reaper::Reaper;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tree::Tree;
-use wire::jute::Limits;
+use wire::jute::{Limits, Put};
 use wire::txn::{TxnDigest, TxnHeader};
 use wire::{ErrorCode, OpCode, Reader, file};
 use zab::{Broadcast, Quorum};
@@ -71,26 +72,7 @@ pub struct NodeStats {
     pub outstanding: usize,
     pub last_zxid: i64,
     pub digest_mismatches: u64,
-    pub write_latency: Latency,
     pub expired_sessions: u64,
-}
-
-/// Times from receipt to answer, in ms.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Latency {
-    pub count: u64,
-    pub total_ms: u64,
-    pub min_ms: u64,
-    pub max_ms: u64,
-}
-
-impl Latency {
-    pub fn record(&mut self, ms: u64) {
-        self.min_ms = if self.count == 0 { ms } else { self.min_ms.min(ms) };
-        self.max_ms = self.max_ms.max(ms);
-        self.count += 1;
-        self.total_ms += ms;
-    }
 }
 
 /// Somebody to answer once a zxid is applied.
@@ -111,7 +93,7 @@ enum Awaited {
     /// The transaction creates the session; `read_only` as the client sent it.
     Welcome { timeout_ms: i32, read_only: Option<bool> },
     /// No transaction: everything before it.
-    Sync { path: String },
+    Sync { path: Option<String> },
     /// No transaction: a refusal that must keep its place in the order.
     Refusal(ErrorCode),
 }
@@ -130,7 +112,6 @@ pub struct Node {
     reaper: Reaper,
     connects: ConnectThrottle,
     frame: Vec<u8>,
-    write_latency: Latency,
     expired_sessions: u64,
 }
 
@@ -152,7 +133,6 @@ impl Node {
             reaper: Reaper::new(now.mono_ms),
             connects: ConnectThrottle::new(settings.throttle.connect, now.mono_ms, seed),
             frame: Vec::new(),
-            write_latency: Latency::default(),
             expired_sessions: 0,
             settings,
         };
@@ -230,19 +210,23 @@ impl Node {
             OpCode::Sync => {
                 let path = reader.ustring().map_err(|_| ErrorCode::MarshallingError);
                 let what = match session.and(path) {
-                    Ok(path) => Awaited::Sync { path: path.unwrap_or_default().into_owned() },
+                    Ok(path) => Awaited::Sync { path: path.map(Cow::into_owned) },
                     Err(e) => Awaited::Refusal(e),
                 };
                 self.waiting.push_back(waiting(self.zab.last_proposed(), what));
             }
-            _ => {
-                let zxid = self.propose_request(tree, now, rq, session, op, xid, reader);
-                self.waiting.push_back(waiting(zxid, Awaited::Txn));
-            }
+            _ => match self.propose_request(tree, now, rq, session, op, xid, reader) {
+                Some(zxid) => self.waiting.push_back(waiting(zxid, Awaited::Txn)),
+                None => {
+                    let refusal = Awaited::Refusal(ErrorCode::MarshallingError);
+                    self.waiting.push_back(waiting(self.zab.last_proposed(), refusal));
+                }
+            },
         }
     }
 
-    /// A record for the request: its effect, or its refusal, which is logged as well.
+    /// A record for the request: its effect, or its refusal, which is logged as well. `None` for a request that cannot be
+    /// decoded, which takes no zxid (but for a multi, which does).
     #[allow(clippy::too_many_arguments, reason = "a request and where it came from")]
     fn propose_request(
         &mut self,
@@ -253,8 +237,8 @@ impl Node {
         op: OpCode,
         cxid: i32,
         body: Reader<'_>,
-    ) -> i64 {
-        let zxid = self.zab.propose();
+    ) -> Option<i64> {
+        let zxid = self.zab.last_proposed() + 1;
         let header = TxnHeader { session_id: rq.session_id, cxid, zxid, time_ms: now.wall_ms, op: op.code() };
         let request =
             Request { session_id: rq.session_id, ids: &rq.ids, session, zxid, time_ms: now.wall_ms };
@@ -264,7 +248,12 @@ impl Node {
         let body_start = out.len();
         match self.prep.request(tree, &request, op, body, out) {
             Ok(()) => self.finish_record(start, zxid, true),
-            Err(error) => {
+            Err(Refusal::Undecodable) => {
+                self.building.bytes.truncate(start);
+                return None;
+            }
+            Err(refusal) => {
+                let error = refusal.code();
                 let out = &mut self.building.bytes;
                 out.truncate(body_start - TxnHeader::ENCODED_BYTES);
                 TxnHeader { op: OpCode::Error.code(), ..header }.encode(out);
@@ -272,7 +261,9 @@ impl Node {
                 self.finish_record(start, zxid, false);
             }
         }
-        zxid
+        let proposed = self.zab.propose();
+        debug_assert_eq!(proposed, zxid);
+        Some(zxid)
     }
 
     fn finish_record(&mut self, start: usize, zxid: i64, with_digest: bool) {
@@ -293,7 +284,8 @@ impl Node {
         let start = file::begin_record(out);
         header.encode(out);
         self.prep.close_session(tree, session_id, zxid, out);
-        self.finish_record(start, zxid, true);
+        // Without the list, a digest would be read as one (quorum-and-disk §3.4), and stop the start of Apache's.
+        self.finish_record(start, zxid, self.settings.close_session_paths);
         self.sessions.set_closing(session_id);
         zxid
     }
@@ -347,15 +339,17 @@ impl Node {
             self.frame.clear();
             let answered = reply::write(&mut self.frame, w.xid, applied, |body| match &w.what {
                 Awaited::Sync { path } => {
-                    wire::jute::Put::put_ustring(body, path);
+                    match path {
+                        Some(path) => body.put_ustring(path),
+                        None => body.put_buffer(None),
+                    }
                     Ok(())
                 }
                 Awaited::Refusal(error) => Err(*error),
                 Awaited::Txn | Awaited::Welcome { .. } => Ok(()),
             });
             debug_assert!(answered.is_ok() || matches!(w.what, Awaited::Refusal(_)));
-            out.reply(w.conn, &self.frame);
-            self.write_latency.record((now.mono_ms - w.received_ms).max(0) as u64);
+            out.reply(w.conn, &self.frame, w.age_ms(now));
         }
     }
 
@@ -365,14 +359,8 @@ impl Node {
             outstanding: self.waiting.len(),
             last_zxid: tree.last_zxid(),
             digest_mismatches: tree.digest_mismatches(),
-            write_latency: self.write_latency,
             expired_sessions: self.expired_sessions,
         }
-    }
-
-    /// Zeroes the latencies (`srst`).
-    pub fn reset_stats(&mut self) {
-        self.write_latency = Latency::default();
     }
 
     /// Whether nothing is on its way: every proposal is applied and every request answered.
@@ -381,6 +369,12 @@ impl Node {
             && self.in_flight.is_empty()
             && self.building.is_empty()
             && self.prep.is_idle()
+    }
+}
+
+impl Waiting {
+    fn age_ms(&self, now: Now) -> u64 {
+        (now.mono_ms - self.received_ms).max(0) as u64
     }
 }
 

@@ -33,9 +33,25 @@ impl Mode {
     }
 }
 
-/// Whether flags are any that a create can have; inside a multi others make it undecodable.
-pub(super) fn flags_are_known(flags: i32) -> bool {
-    Mode::from_flags(flags).is_ok()
+/// Whether flags need no time to live; inside a multi, others make a create without one undecodable.
+pub(super) fn flags_are_plain(flags: i32) -> bool {
+    Mode::from_flags(flags).is_ok_and(|mode| !mode.ttl)
+}
+
+/// Inside a multi, the flags decide what a create is: a container's make one of any, and createTTL without a TTL flag is
+/// an ordinary create whose time to live is ignored.
+pub(super) fn effective_in_multi<'a>(op: OpCode, request: &CreateRequest<'a>) -> (OpCode, CreateRequest<'a>) {
+    let mut request = request.clone();
+    let with_ttl = op == OpCode::CreateTtl && Mode::from_flags(request.flags).is_ok_and(|mode| mode.ttl);
+    if !with_ttl {
+        request.ttl_ms = -1;
+    }
+    let op = match (request.flags, op) {
+        (4, _) => OpCode::CreateContainer,
+        (_, OpCode::CreateTtl) if !with_ttl => OpCode::Create,
+        (_, op) => op,
+    };
+    (op, request)
 }
 
 impl Prep {

@@ -31,11 +31,36 @@ pub(crate) struct Request<'a> {
     pub time_ms: i64,
 }
 
-type Outcome = Result<(), ErrorCode>;
-
-fn malformed(_: DecodeError) -> ErrorCode {
-    ErrorCode::MarshallingError
+/// Why a request has no effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Its record cannot be decoded.
+    Undecodable,
+    Code(ErrorCode),
 }
+
+impl Refusal {
+    pub fn code(self) -> ErrorCode {
+        match self {
+            Refusal::Undecodable => ErrorCode::MarshallingError,
+            Refusal::Code(code) => code,
+        }
+    }
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Refusal {
+        Refusal::Code(code)
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(_: DecodeError) -> Refusal {
+        Refusal::Undecodable
+    }
+}
+
+type Outcome = Result<(), ErrorCode>;
 
 /// The overlay with the rules that write to it.
 pub(crate) struct Prep {
@@ -72,13 +97,13 @@ impl Prep {
         op: OpCode,
         body: Reader<'_>,
         out: &mut Vec<u8>,
-    ) -> Outcome {
+    ) -> Result<(), Refusal> {
         self.overlay.begin();
         let start = out.len();
         let mut outcome = self.dispatch(tree, rq, op, body, out);
         if outcome.is_ok() && out.len() - start > self.settings.max_record - RECORD_MARGIN {
             // Nobody could read it back (ZOOKEEPER-4306).
-            outcome = Err(ErrorCode::MarshallingError);
+            outcome = Err(Refusal::Code(ErrorCode::MarshallingError));
         }
         match outcome {
             Ok(()) => self.overlay.keep(),
@@ -94,32 +119,39 @@ impl Prep {
         op: OpCode,
         mut body: Reader<'_>,
         out: &mut Vec<u8>,
-    ) -> Outcome {
+    ) -> Result<(), Refusal> {
         let body = &mut body;
-        match op {
+        let outcome = match op {
             OpCode::Create | OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => {
-                let request = wire::request::CreateRequest::decode(body, op == OpCode::CreateTtl);
-                self.create(tree, rq, op, &request.map_err(malformed)?, out)
+                let request = wire::request::CreateRequest::decode(body, op == OpCode::CreateTtl)?;
+                self.create(tree, rq, op, &request, out)
             }
             OpCode::Delete => {
-                let request = VersionedPath::decode(body).map_err(malformed)?;
+                let request = VersionedPath::decode(body)?;
                 self.delete(tree, rq, &request, out)
             }
             OpCode::DeleteContainer => {
-                let path = body.ustring().map_err(malformed)?;
+                let path = body.ustring()?;
                 self.delete_container(tree, rq, path, out)
             }
             OpCode::SetData => {
-                let request = SetDataRequest::decode(body).map_err(malformed)?;
+                let request = SetDataRequest::decode(body)?;
                 self.set_data(tree, rq, &request, out)
             }
             OpCode::SetAcl => {
-                let request = SetAclRequest::decode(body).map_err(malformed)?;
+                let request = SetAclRequest::decode(body)?;
                 self.set_acl(tree, rq, &request, out)
             }
-            OpCode::Multi => self.multi(tree, rq, *body, out),
+            OpCode::Multi => {
+                let ops = wire::multi::MultiOps::new(*body).collect::<Result<Vec<_>, _>>();
+                let ops = ops.map_err(|_| Refusal::Code(ErrorCode::MarshallingError))?;
+                if ops.iter().any(multi::has_null_acl) {
+                    return Err(Refusal::Undecodable);
+                }
+                self.multi(tree, rq, &ops, out)
+            }
             OpCode::Reconfig => {
-                wire::request::ReconfigRequest::decode(body).map_err(malformed)?;
+                wire::request::ReconfigRequest::decode(body)?;
                 self.reconfig(rq)
             }
             OpCode::Notification
@@ -145,7 +177,8 @@ impl Prep {
             | OpCode::CreateSession
             | OpCode::CloseSession
             | OpCode::Error => Err(ErrorCode::Unimplemented),
-        }
+        };
+        outcome.map_err(Refusal::Code)
     }
 
     /// A standalone server has no membership to change (client-surface §1.7).
@@ -327,9 +360,16 @@ impl Prep {
         if !self.settings.enforce_quota {
             return Ok(());
         }
-        let Some((_, limits, usage)) = tree.quota_for(path) else { return Ok(()) };
-        let over = |limit: i64, used: i64, more: i64| limit > -1 && more != 0 && used + more > limit;
-        if over(limits.count_hard, usage.count, count) || over(limits.bytes_hard, usage.bytes, bytes) {
+        let Some(quota) = tree.quota_for(path) else { return Ok(()) };
+        let limits = quota.limits.ok_or(ErrorCode::MarshallingError)?;
+        let counted = count != 0 && (limits.count > -1 || limits.count_hard > -1);
+        let weighed = bytes != 0 && (limits.bytes > -1 || limits.bytes_hard > -1);
+        let Some(usage) = quota.usage.filter(|_| counted || weighed) else { return Ok(()) };
+        let usage = usage.ok_or(ErrorCode::MarshallingError)?;
+        let over = |limit: i64, used: i64, more: i64| limit > -1 && used.wrapping_add(more) > limit;
+        if counted && over(limits.count_hard, usage.count, count)
+            || weighed && over(limits.bytes_hard, usage.bytes, bytes)
+        {
             return Err(ErrorCode::QuotaExceeded);
         }
         Ok(())

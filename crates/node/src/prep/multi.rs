@@ -1,11 +1,11 @@
 //! multi: all or nothing. Each part sees the changes of those before it.
 
-use super::create::flags_are_known;
-use super::{Outcome, Prep, Request, malformed};
+use super::create::{effective_in_multi, flags_are_plain};
+use super::{Outcome, Prep, Request};
 use tree::Tree;
 use wire::jute::Put;
-use wire::multi::{MultiOp, MultiOps};
-use wire::{DecodeError, ErrorCode, OpCode, Reader};
+use wire::multi::MultiOp;
+use wire::{ErrorCode, OpCode};
 
 impl Prep {
     /// The record of a multi, which may be that of a failed one: parts before the failing one as they were, the failing
@@ -14,23 +14,21 @@ impl Prep {
         &mut self,
         tree: &Tree,
         rq: &Request<'_>,
-        body: Reader<'_>,
+        ops: &[MultiOp<'_>],
         out: &mut Vec<u8>,
     ) -> Outcome {
-        let ops: Result<Vec<MultiOp<'_>>, DecodeError> = MultiOps::new(body).collect();
-        let ops = ops.map_err(malformed)?;
         let undecodable = |op: &MultiOp<'_>| match op {
-            MultiOp::Create(_, create) => !flags_are_known(create.flags),
+            MultiOp::Create(op, create) => *op != OpCode::CreateTtl && !flags_are_plain(create.flags),
             MultiOp::GetData(_) | MultiOp::GetChildren(_) => true,
             MultiOp::Delete(_) | MultiOp::SetData(_) | MultiOp::Check(_) => false,
         };
-        if ops.iter().any(undecodable) {
+        if ops.iter().any(undecodable) || ops.iter().any(|op| op.path().is_none()) {
             return Err(ErrorCode::MarshallingError);
         }
         out.put_count(ops.len());
         let mut failed = false;
-        for op in &ops {
-            let start = begin_part(out, op.op());
+        for op in ops {
+            let start = begin_part(out, effective_op(op));
             let outcome =
                 if failed { Err(ErrorCode::RuntimeInconsistency) } else { self.part(tree, rq, op, out) };
             match outcome {
@@ -54,12 +52,27 @@ impl Prep {
 
     fn part(&mut self, tree: &Tree, rq: &Request<'_>, op: &MultiOp<'_>, out: &mut Vec<u8>) -> Outcome {
         match op {
-            MultiOp::Create(code, request) => self.create(tree, rq, *code, request, out),
+            MultiOp::Create(code, request) => {
+                let (code, request) = effective_in_multi(*code, request);
+                self.create(tree, rq, code, &request, out)
+            }
             MultiOp::Delete(request) => self.delete(tree, rq, request, out),
             MultiOp::SetData(request) => self.set_data(tree, rq, request, out),
             MultiOp::Check(request) => self.check(tree, rq, request, out),
             MultiOp::GetData(_) | MultiOp::GetChildren(_) => Err(ErrorCode::MarshallingError),
         }
+    }
+}
+
+/// A create without an access list, over which Apache trips before it takes a zxid; createTTL is looked at later.
+pub(super) fn has_null_acl(op: &MultiOp<'_>) -> bool {
+    matches!(op, MultiOp::Create(code, create) if *code != OpCode::CreateTtl && create.acl.is_null())
+}
+
+fn effective_op(op: &MultiOp<'_>) -> OpCode {
+    match op {
+        MultiOp::Create(code, request) => effective_in_multi(*code, request).0,
+        other => other.op(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::status;
 use accept::Acceptor;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
-use node::{Conn, ConnContext, ConnId, Progress, Submission};
+use node::{Conn, ConnContext, ConnId, Progress, Submission, Tally};
 use slab::Slab;
 use slot::{Received, Slot};
 use std::io;
@@ -47,6 +47,8 @@ pub(crate) struct IoThread {
     /// Slots with something to send or to close.
     dirty: Vec<usize>,
     words: Vec<(usize, [u8; 4])>,
+    /// Counted since it was last added to what status pages show.
+    tally: Tally,
     next_maintenance_ms: i64,
     stalled: bool,
     stop: bool,
@@ -89,6 +91,7 @@ impl IoThread {
             submission: Submission::default(),
             dirty: Vec::new(),
             words: Vec::new(),
+            tally: Tally::default(),
             next_maintenance_ms: 0,
             stalled: false,
             stop: false,
@@ -242,7 +245,7 @@ impl IoThread {
                     Progress::Closing => s.closing = true,
                 }
                 self.stalled |= s.conn.is_stalled();
-                if s.conn.has_outgoing() || s.closing {
+                if s.conn.has_outgoing() || s.closing || s.conn.writes_in_flight() > 0 {
                     self.dirty.push(received.slot);
                 }
             }
@@ -261,8 +264,8 @@ impl IoThread {
             };
             match item {
                 Delivery::Event { start, end } => s.conn.on_event(&mail.bytes[start..end]),
-                Delivery::Reply { start, end } => {
-                    s.conn.on_reply(&mail.bytes[start..end], &self.shared.inflight)
+                Delivery::Reply { start, end, latency_ms } => {
+                    s.conn.on_reply(&mail.bytes[start..end], latency_ms, &self.shared.inflight)
                 }
                 Delivery::Welcome { start, end, session } => {
                     s.conn.on_welcome(&mail.bytes[start..end], session)
@@ -304,6 +307,7 @@ impl IoThread {
         for slot in std::mem::take(&mut self.dirty) {
             let Some(s) = self.slots.get_mut(slot) else { continue };
             s.mailed = false;
+            self.tally.add(&s.conn.take_tally());
             s.send();
             if s.gone || (s.closing && !s.conn.has_outgoing()) {
                 self.remove(slot);
@@ -312,6 +316,9 @@ impl IoThread {
             } else if s.readable && s.conn.wants_bytes(max_buffer) {
                 s.queue(slot, &mut self.ready);
             }
+        }
+        if self.tally.received + self.tally.sent > 0 {
+            self.shared.tallies[self.index].lock().add(&std::mem::take(&mut self.tally));
         }
         if !self.submission.requests.is_empty() {
             let submission = std::mem::take(&mut self.submission);

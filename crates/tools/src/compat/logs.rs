@@ -154,7 +154,8 @@ impl LogCheck<'_> {
     }
 }
 
-/// Whether Java, which expects a list of strings here, meets a length that it refuses. Bytes that end too early are
+/// Whether Java, which expects a list of strings here, meets a length that it refuses: 3.6.4, 3.7.2 and 3.9.5 do not
+/// start then, which is the usual case while the digest is below 2^32. Bytes that end too early are
 /// forgiven there.
 fn misread_as_list(body: &[u8], limit: usize) -> bool {
     let mut reader = Reader::new(body);

@@ -17,6 +17,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 pub use problem::{Effect, Problem};
+use snapshots::Choice;
 
 /// What a release would make of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,22 +61,24 @@ pub enum Verdict {
 /// Looks through the folder as `target` would. Changes nothing.
 pub fn check<S: Storage>(storage: &S, target: Release) -> Result<Compatibility, ToolError> {
     let mut findings = Findings::default();
-    let chosen = snapshots::choose(storage, target, &mut findings)?;
-    let start = chosen.as_ref().map_or(0, |(_, zxid)| *zxid);
+    let choice = snapshots::choose(storage, target, &mut findings)?;
+    let (snapshot, start) = match &choice {
+        Choice::From { name, zxid } => (Some(name.clone()), *zxid),
+        Choice::None | Choice::AllRejected => (None, 0),
+    };
     let logs = logs::check(storage, target, start, &mut findings)?;
-    if chosen.is_none() && !logs.opened.is_empty() && target.misses_snapshot() {
-        findings.add(Dir::Snapshot, "", Problem::NoSnapshot, 0);
+    match choice {
+        Choice::AllRejected => findings.add(Dir::Snapshot, "", Problem::NoGoodSnapshot, start),
+        Choice::None if !logs.opened.is_empty() && target.misses_snapshot() => {
+            findings.add(Dir::Snapshot, "", Problem::NoSnapshot, start);
+        }
+        Choice::None | Choice::From { .. } => {}
     }
     let newest = snapshots::newest(storage)?;
     if logs.reached < newest {
         findings.add(Dir::Snapshot, "", Problem::EndsEarly { reached: logs.reached }, newest);
     }
-    Ok(Compatibility {
-        target,
-        snapshot: chosen.map(|(name, _)| name),
-        logs: logs.opened,
-        findings: findings.in_order,
-    })
+    Ok(Compatibility { target, snapshot, logs: logs.opened, findings: findings.in_order })
 }
 
 /// Findings of the same kind in the same file are one.

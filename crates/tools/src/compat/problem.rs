@@ -21,6 +21,8 @@ pub enum Problem {
     Ttl,
     /// The logs stand alone.
     NoSnapshot,
+    /// There are snapshots, and none can be loaded.
+    NoGoodSnapshot,
     /// The release would stop before what other files hold.
     EndsEarly {
         reached: i64,
@@ -73,6 +75,7 @@ impl Finding {
             Problem::Container | Problem::Ttl | Problem::MultiPart(_) => Effect::Lost,
             Problem::EndsEarly { .. } | Problem::Gap { .. } => Effect::Lost,
             Problem::NoSnapshot
+            | Problem::NoGoodSnapshot
             | Problem::UnknownType(_)
             | Problem::LoneCheck
             | Problem::TornRecord(_)
@@ -116,6 +119,7 @@ impl Finding {
                 }
             },
             Problem::NoSnapshot => "there are logs, but no snapshot that this release can read".into(),
+            Problem::NoGoodSnapshot => "no snapshot that this release sees can be loaded".into(),
             Problem::EndsEarly { reached } => {
                 format!(
                     "the folder goes on to this zxid, but what this release can read ends at {reached:#x}"
@@ -163,7 +167,7 @@ impl Finding {
             Problem::NoSnapshot | Problem::UnknownType(_) | Problem::LoneCheck | Problem::MultiPart(_) => {
                 Some(FRESH.into())
             }
-            Problem::EndsEarly { .. } => Some("write a fresh snapshot with `rookeeper snapshot`".into()),
+            Problem::NoGoodSnapshot | Problem::EndsEarly { .. } => Some("write a fresh snapshot with `rookeeper snapshot`".into()),
             Problem::Gap { .. } => Some(
                 "bring the missing log file back, or, if a newer snapshot covers the gap, write a fresh one with \
                  `rookeeper snapshot`"

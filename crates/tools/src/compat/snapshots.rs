@@ -27,13 +27,24 @@ pub(super) fn newest<S: Storage>(storage: &S) -> io::Result<i64> {
     Ok(0)
 }
 
-/// The first snapshot, from the newest on, that the release would load, with its zxid.
+/// What a release makes of the snapshots.
+pub(super) enum Choice {
+    /// It starts from this one.
+    From { name: String, zxid: i64 },
+    /// It sees none.
+    None,
+    /// It sees some and can load none, which it refuses, logs or no logs.
+    AllRejected,
+}
+
+/// Takes the first snapshot, from the newest on, that the release would load.
 pub(super) fn choose<S: Storage>(
     storage: &S,
     target: Release,
     findings: &mut Findings,
-) -> Result<Option<(String, i64)>, ToolError> {
+) -> Result<Choice, ToolError> {
     let reading = reading();
+    let mut choice = Choice::None;
     for NumberedFile { zxid, name, .. } in newest_first(storage)? {
         let mut pass_over = |problem| findings.add(Dir::Snapshot, &name, problem, zxid);
         if Compression::of_name(&name) != Compression::None && !target.reads_packed_snapshots() {
@@ -45,17 +56,21 @@ pub(super) fn choose<S: Storage>(
             continue;
         }
         match read_snapshot(storage, &name, zxid, reading.rules, reading.limits) {
-            Err(e) => pass_over(Problem::UnreadableSnapshot(e.to_string())),
+            Err(e) => {
+                pass_over(Problem::UnreadableSnapshot(e.to_string()));
+                choice = Choice::AllRejected;
+            }
             Ok((_, tail)) if tail.last_zxid.is_some() && tail.digest.is_none() && target.has_digests() => {
                 pass_over(Problem::SnapshotTail);
+                choice = Choice::AllRejected;
             }
             Ok((mut tree, _)) => {
                 znodes(&mut tree, &name, target, findings);
-                return Ok(Some((name, zxid)));
+                return Ok(Choice::From { name, zxid });
             }
         }
     }
-    Ok(None)
+    Ok(choice)
 }
 
 fn znodes(tree: &mut Tree, name: &str, target: Release, findings: &mut Findings) {

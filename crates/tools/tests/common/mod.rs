@@ -1,4 +1,5 @@
 //! A database in memory, and short ways to fill it.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use journal::{
@@ -133,7 +134,8 @@ pub struct Database {
 impl Default for Database {
     fn default() -> Self {
         let storage = Memory::default();
-        let log = LogWriter::new(storage.clone(), LogOptions { prealloc_bytes: 4096, ..LogOptions::default() });
+        let log =
+            LogWriter::new(storage.clone(), LogOptions { prealloc_bytes: 4096, ..LogOptions::default() });
         Database { tree: Tree::new(tools::reading().rules), storage, log, zxid: 0 }
     }
 }
