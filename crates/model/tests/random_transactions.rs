@@ -104,15 +104,7 @@ fn encode(op: &Op, model: &Model) -> (i64, OpCode, Vec<u8>) {
         }
         Op::Close(s, listed, others) => {
             let session = 100 + i64::from(*s);
-            if *listed {
-                let mut paths: Vec<String> = model.ephemerals(session).into_iter().collect();
-                if *others {
-                    paths.extend(model.ephemerals(session + 1));
-                }
-                b.put_count(paths.len());
-                paths.iter().for_each(|p| b.put_ustring(p));
-            }
-            (session, OpCode::CloseSession, b)
+            (session, OpCode::CloseSession, close_list(model, session, *listed, *others))
         }
         Op::Create { under, name, kind, data, acl: list, cversion } => {
             let parent = path(model, *under);
@@ -158,6 +150,20 @@ fn encode(op: &Op, model: &Model) -> (i64, OpCode, Vec<u8>) {
         Op::Multi(parts) => (101, OpCode::Multi, encode_multi(parts, model)),
         Op::Quota(_) | Op::Freeze | Op::ReadFrozen(_) | Op::Thaw => unreachable!("no single transaction"),
     }
+}
+
+/// The list of a closeSession, if it has one.
+fn close_list(model: &Model, session: i64, listed: bool, others: bool) -> Vec<u8> {
+    let mut b = Vec::new();
+    if listed {
+        let mut paths: Vec<String> = model.ephemerals(session).into_iter().collect();
+        if others {
+            paths.extend(model.ephemerals(session + 1));
+        }
+        b.put_count(paths.len());
+        paths.iter().for_each(|p| b.put_ustring(p));
+    }
+    b
 }
 
 /// Makes the path chosen by `choice` a quota, intermediate znodes included.

@@ -1,0 +1,33 @@
+//! Where the node leaves what connections are to send, until they are looked at.
+
+use node::{ConnId, Outbound, Session};
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(super) enum Delivery {
+    Event(Vec<u8>),
+    Reply(Vec<u8>),
+    Welcome(Vec<u8>, Arc<Session>),
+    Close(Vec<u8>),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Outbox(pub Vec<(ConnId, Delivery)>);
+
+impl Outbound for Outbox {
+    fn event(&mut self, conn: ConnId, frame: &[u8]) {
+        self.0.push((conn, Delivery::Event(frame.to_vec())));
+    }
+
+    fn reply(&mut self, conn: ConnId, frame: &[u8]) {
+        self.0.push((conn, Delivery::Reply(frame.to_vec())));
+    }
+
+    fn welcome(&mut self, conn: ConnId, frame: &[u8], session: Arc<Session>) {
+        self.0.push((conn, Delivery::Welcome(frame.to_vec(), session)));
+    }
+
+    fn close(&mut self, conn: ConnId, frame: Option<&[u8]>) {
+        self.0.push((conn, Delivery::Close(frame.unwrap_or_default().to_vec())));
+    }
+}
