@@ -1,4 +1,4 @@
-//! Durable marks: how a torn tail is told from damage (docs/decisions/durable-marks.md).
+//! Durable marks: how a torn tail is told from damage (docs/decisions/0004-durable-marks.md).
 //!
 //! The first record behind each sync carries, behind its digest where every release ignores it, the position
 //! up to which the file was durable by then. A record that is not whole and stands before such a position was whole

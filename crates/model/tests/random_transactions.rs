@@ -82,6 +82,18 @@ fn child(parent: &str, name: u8) -> String {
     format!("{}/{name}", if parent == "/" { "" } else { parent })
 }
 
+fn encode_multi(parts: &[Op], model: &Model) -> Vec<u8> {
+    let mut b = Vec::new();
+    b.put_count(parts.len());
+    for part in parts {
+        let (_, code, body) = encode(part, model);
+        let code = if code == OpCode::SetAcl && body.len() % 7 > 0 { OpCode::Error } else { code };
+        b.put_i32(code.code());
+        b.put_buffer(Some(if code == OpCode::Error { &[255, 255, 255, 146] } else { &body }));
+    }
+    b
+}
+
 /// The transaction's session, type and bare record.
 fn encode(op: &Op, model: &Model) -> (i64, OpCode, Vec<u8>) {
     let mut b = Vec::new();
@@ -135,16 +147,7 @@ fn encode(op: &Op, model: &Model) -> (i64, OpCode, Vec<u8>) {
             b.put_i32(-110);
             (100, OpCode::Error, b)
         }
-        Op::Multi(parts) => {
-            b.put_count(parts.len());
-            for part in parts {
-                let (_, code, body) = encode(part, model);
-                let code = if code == OpCode::SetAcl && body.len() % 7 > 0 { OpCode::Error } else { code };
-                b.put_i32(code.code());
-                b.put_buffer(Some(if code == OpCode::Error { &[255, 255, 255, 146] } else { &body }));
-            }
-            (101, OpCode::Multi, b)
-        }
+        Op::Multi(parts) => (101, OpCode::Multi, encode_multi(parts, model)),
         Op::Quota(_) | Op::Freeze | Op::ReadFrozen(_) | Op::Thaw => unreachable!("no single transaction"),
     }
 }

@@ -141,7 +141,12 @@ impl Storage for Disk {
         let mut entries = Vec::new();
         for entry in fs::read_dir(self.path(dir))? {
             let entry = entry?;
-            let meta = entry.metadata()?;
+            let meta = match entry.metadata() {
+                Ok(meta) => meta,
+                // Renamed or removed by another thread since the folder was read.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(e),
+            };
             if let (true, Ok(name)) = (meta.is_file(), entry.file_name().into_string()) {
                 entries.push(Entry { name, bytes: meta.len() });
             }

@@ -65,14 +65,13 @@ impl Release {
 
     /// Whether it applies this kind of part of a multi. One that it does not makes it skip the whole multi silently.
     pub(crate) fn applies_in_multi(self, op: OpCode) -> bool {
-        match op {
-            OpCode::Create2 => match self.minor {
-                0..7 => false,
-                7 => self.patch >= 2,
-                8 => self.patch >= 2,
-                _ => true,
-            },
-            _ => self.knows(op),
+        if op != OpCode::Create2 {
+            return self.knows(op);
+        }
+        match self.minor {
+            0..7 => false,
+            7 | 8 => self.patch >= 2,
+            _ => true,
         }
     }
 

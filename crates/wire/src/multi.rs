@@ -95,22 +95,42 @@ impl<'a> MultiOps<'a> {
         if header.done {
             return Ok(None);
         }
-        let op = match OpCode::from_code(header.op) {
-            Some(op @ (OpCode::Create | OpCode::Create2 | OpCode::CreateContainer)) => {
+        let op = OpCode::from_code(header.op).ok_or(DecodeError::UnknownType(header.op))?;
+        Ok(Some(match op {
+            OpCode::Create | OpCode::Create2 | OpCode::CreateContainer => {
                 MultiOp::Create(op, CreateRequest::decode(r, false)?)
             }
-            Some(op @ OpCode::CreateTtl) => MultiOp::Create(op, CreateRequest::decode(r, true)?),
-            Some(OpCode::Delete) => MultiOp::Delete(VersionedPath::decode(r)?),
-            Some(OpCode::SetData) => MultiOp::SetData(SetDataRequest::decode(r)?),
-            Some(OpCode::Check) => MultiOp::Check(VersionedPath::decode(r)?),
-            Some(OpCode::GetData) => MultiOp::GetData(ReadRequest::decode(r)?),
-            Some(OpCode::GetChildren) => MultiOp::GetChildren(ReadRequest::decode(r)?),
-            other => {
-                let code = other.map_or(header.op, OpCode::code);
-                return Err(DecodeError::UnknownType(code));
-            }
-        };
-        Ok(Some(op))
+            OpCode::CreateTtl => MultiOp::Create(op, CreateRequest::decode(r, true)?),
+            OpCode::Delete => MultiOp::Delete(VersionedPath::decode(r)?),
+            OpCode::SetData => MultiOp::SetData(SetDataRequest::decode(r)?),
+            OpCode::Check => MultiOp::Check(VersionedPath::decode(r)?),
+            OpCode::GetData => MultiOp::GetData(ReadRequest::decode(r)?),
+            OpCode::GetChildren => MultiOp::GetChildren(ReadRequest::decode(r)?),
+            OpCode::Notification
+            | OpCode::Exists
+            | OpCode::GetAcl
+            | OpCode::SetAcl
+            | OpCode::Sync
+            | OpCode::Ping
+            | OpCode::GetChildren2
+            | OpCode::Multi
+            | OpCode::Reconfig
+            | OpCode::CheckWatches
+            | OpCode::RemoveWatches
+            | OpCode::DeleteContainer
+            | OpCode::MultiRead
+            | OpCode::Auth
+            | OpCode::SetWatches
+            | OpCode::Sasl
+            | OpCode::GetEphemerals
+            | OpCode::GetAllChildrenNumber
+            | OpCode::SetWatches2
+            | OpCode::AddWatch
+            | OpCode::WhoAmI
+            | OpCode::CreateSession
+            | OpCode::CloseSession
+            | OpCode::Error => return Err(DecodeError::UnknownType(header.op)),
+        }))
     }
 }
 

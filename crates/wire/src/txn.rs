@@ -175,22 +175,28 @@ impl<'a> MultiTxn<'a> {
     /// The parts as transactions. A part of a kind that cannot stand in a multi is an error.
     pub fn txns(&self) -> impl Iterator<Item = Result<Txn<'a>, DecodeError>> + use<'a> {
         let limits = Limits { field_bytes: self.limits_field_bytes };
-        self.parts().map(move |(op, bytes)| match OpCode::from_code(op) {
-            Some(
-                OpCode::Create
-                | OpCode::Create2
-                | OpCode::CreateContainer
-                | OpCode::CreateTtl
-                | OpCode::Delete
-                | OpCode::DeleteContainer
-                | OpCode::SetData
-                | OpCode::Check
-                | OpCode::Error,
-            ) => Txn::decode(op, &mut Reader::with_limits(bytes, limits)),
-            _ => Err(DecodeError::UnknownType(op)),
+        self.parts().map(move |(op, bytes)| {
+            if OpCode::from_code(op).is_some_and(|op| PARTS_OF_MULTI.contains(&op)) {
+                Txn::decode(op, &mut Reader::with_limits(bytes, limits))
+            } else {
+                Err(DecodeError::UnknownType(op))
+            }
         })
     }
 }
+
+/// The kinds that every release can apply within a multi, or knows how to refuse (quorum-and-disk §3.4).
+const PARTS_OF_MULTI: [OpCode; 9] = [
+    OpCode::Create,
+    OpCode::Create2,
+    OpCode::CreateContainer,
+    OpCode::CreateTtl,
+    OpCode::Delete,
+    OpCode::DeleteContainer,
+    OpCode::SetData,
+    OpCode::Check,
+    OpCode::Error,
+];
 
 impl<'a> Txn<'a> {
     /// Decodes the record of type `op`; what follows it (a digest) is left in `r`.
@@ -260,10 +266,12 @@ impl<'a> CreateTxn<'a> {
         let ephemeral = if plain { r.bool()? } else { false };
         // Java takes an end of file here for a record of 3.3, which had no parent cversion.
         let parent_cversion = if r.is_empty() { -1 } else { r.i32()? };
-        let kind = match op {
-            OpCode::CreateContainer => CreateKind::Container,
-            OpCode::CreateTtl => CreateKind::Ttl { ttl_ms: r.i64()? },
-            _ => CreateKind::Plain { ephemeral, with_stat: op == OpCode::Create2 },
+        let kind = if plain {
+            CreateKind::Plain { ephemeral, with_stat: op == OpCode::Create2 }
+        } else if op == OpCode::CreateTtl {
+            CreateKind::Ttl { ttl_ms: r.i64()? }
+        } else {
+            CreateKind::Container
         };
         Ok(CreateTxn { path, data, acl, kind, parent_cversion })
     }

@@ -222,10 +222,8 @@ fn write_multi(txn: &Txn<'_>, results: &[ApplyResult], out: &mut Vec<u8>) {
                 out.put_i32(*code);
             }
             (Ok(part), _) => {
-                let op = match part.op() {
-                    OpCode::CreateContainer | OpCode::CreateTtl => OpCode::Create2,
-                    op => op,
-                };
+                let special = matches!(part.op(), OpCode::CreateContainer | OpCode::CreateTtl);
+                let op = if special { OpCode::Create2 } else { part.op() };
                 MultiHeader { op: op.code(), done: false, err: 0 }.encode(out);
                 // A part that succeeded has a body or none; it cannot be refused here.
                 let _written = write_body(&part, result, out);

@@ -130,7 +130,7 @@ impl Node {
             in_flight: VecDeque::new(),
             applied_records: 0,
             waiting: VecDeque::new(),
-            reaper: Reaper::new(now.mono_ms),
+            reaper: Reaper::new(now.mono_ms, &settings),
             connects: ConnectThrottle::new(settings.throttle.connect, now.mono_ms, seed),
             frame: Vec::new(),
             expired_sessions: 0,
@@ -202,27 +202,22 @@ impl Node {
         };
         let limits = Limits { field_bytes: self.settings.max_record };
         let mut reader = Reader::with_limits(body, limits);
-        match op {
-            OpCode::CloseSession => {
-                let zxid = self.propose_close(tree, rq.session_id, xid, now);
-                self.waiting.push_back(waiting(zxid, Awaited::Txn));
+        let entry = if op == OpCode::CloseSession {
+            waiting(self.propose_close(tree, rq.session_id, xid, now), Awaited::Txn)
+        } else if op == OpCode::Sync {
+            let path = reader.ustring().map_err(|_| ErrorCode::MarshallingError);
+            let what = match session.and(path) {
+                Ok(path) => Awaited::Sync { path: path.map(Cow::into_owned) },
+                Err(e) => Awaited::Refusal(e),
+            };
+            waiting(self.zab.last_proposed(), what)
+        } else {
+            match self.propose_request(tree, now, rq, session, op, xid, reader) {
+                Some(zxid) => waiting(zxid, Awaited::Txn),
+                None => waiting(self.zab.last_proposed(), Awaited::Refusal(ErrorCode::MarshallingError)),
             }
-            OpCode::Sync => {
-                let path = reader.ustring().map_err(|_| ErrorCode::MarshallingError);
-                let what = match session.and(path) {
-                    Ok(path) => Awaited::Sync { path: path.map(Cow::into_owned) },
-                    Err(e) => Awaited::Refusal(e),
-                };
-                self.waiting.push_back(waiting(self.zab.last_proposed(), what));
-            }
-            _ => match self.propose_request(tree, now, rq, session, op, xid, reader) {
-                Some(zxid) => self.waiting.push_back(waiting(zxid, Awaited::Txn)),
-                None => {
-                    let refusal = Awaited::Refusal(ErrorCode::MarshallingError);
-                    self.waiting.push_back(waiting(self.zab.last_proposed(), refusal));
-                }
-            },
-        }
+        };
+        self.waiting.push_back(entry);
     }
 
     /// A record for the request: its effect, or its refusal, which is logged as well. `None` for a request that cannot be
@@ -302,7 +297,7 @@ impl Node {
     /// When [`Node::tick`] next has something to do.
     pub fn next_tick_ms(&self) -> i64 {
         let sessions = self.sessions.next_deadline_ms().unwrap_or(i64::MAX);
-        sessions.min(self.reaper.next_ms(&self.settings))
+        sessions.min(self.reaper.next_ms())
     }
 
     /// Whether there are records to make durable.

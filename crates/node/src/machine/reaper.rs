@@ -17,11 +17,13 @@ pub(super) struct Reaper {
 }
 
 impl Reaper {
-    pub fn new(now_ms: i64) -> Reaper {
-        Reaper { next_scan_ms: now_ms, next_delete_ms: now_ms, found: VecDeque::new() }
+    /// The first look is one interval after the start.
+    pub fn new(now_ms: i64, settings: &Settings) -> Reaper {
+        let next_scan_ms = now_ms + settings.container_check_interval_ms.max(1);
+        Reaper { next_scan_ms, next_delete_ms: now_ms, found: VecDeque::new() }
     }
 
-    pub fn next_ms(&self, _settings: &Settings) -> i64 {
+    pub fn next_ms(&self) -> i64 {
         if self.found.is_empty() { self.next_scan_ms } else { self.next_delete_ms.min(self.next_scan_ms) }
     }
 }

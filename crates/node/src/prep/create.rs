@@ -84,10 +84,12 @@ impl Prep {
             return Err(ErrorCode::NoChildrenForEphemerals);
         }
         self.check_quota(tree, &path, request.data.map_or(0, <[u8]>::len) as i64, 1)?;
-        let kind = match op {
-            OpCode::CreateContainer => CreateKind::Container,
-            OpCode::CreateTtl => CreateKind::Ttl { ttl_ms: request.ttl_ms },
-            _ => CreateKind::Plain { ephemeral: mode.ephemeral, with_stat: op == OpCode::Create2 },
+        let kind = if op == OpCode::CreateContainer {
+            CreateKind::Container
+        } else if op == OpCode::CreateTtl {
+            CreateKind::Ttl { ttl_ms: request.ttl_ms }
+        } else {
+            CreateKind::Plain { ephemeral: mode.ephemeral, with_stat: op == OpCode::Create2 }
         };
         let parent_cversion = self.stage_create(rq, &path, kind, request.data, parent_path, &parent);
         let acl = AclList::from_encoded(&self.acl_buffer);
