@@ -6,7 +6,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) enum Delivery {
     Event(Vec<u8>),
-    Reply(Vec<u8>),
+    /// With its latency in ms.
+    Reply(Vec<u8>, u64),
     Welcome(Vec<u8>, Arc<Session>),
     Close(Vec<u8>),
 }
@@ -19,8 +20,8 @@ impl Outbound for Outbox {
         self.0.push((conn, Delivery::Event(frame.to_vec())));
     }
 
-    fn reply(&mut self, conn: ConnId, frame: &[u8]) {
-        self.0.push((conn, Delivery::Reply(frame.to_vec())));
+    fn reply(&mut self, conn: ConnId, frame: &[u8], latency_ms: u64) {
+        self.0.push((conn, Delivery::Reply(frame.to_vec(), latency_ms)));
     }
 
     fn welcome(&mut self, conn: ConnId, frame: &[u8], session: Arc<Session>) {

@@ -316,7 +316,7 @@ impl Running {
                 let Some(conn) = self.conns.get_mut(&id) else { continue };
                 match delivery {
                     Delivery::Event(frame) => conn.on_event(&frame),
-                    Delivery::Reply(frame) => conn.on_reply(&frame, &self.inflight),
+                    Delivery::Reply(frame, latency_ms) => conn.on_reply(&frame, latency_ms, &self.inflight),
                     Delivery::Welcome(frame, session) => conn.on_welcome(&frame, session),
                     Delivery::Close(frame) => conn.on_close(Some(&frame)),
                 }
