@@ -15,6 +15,8 @@ pub(super) struct Slot {
     pub peer: SocketAddr,
     /// The socket may have bytes: cleared when a read did not fill its buffer.
     pub readable: bool,
+    /// The peer sends no more: once what it sent is read, the end is read.
+    pub ended: bool,
     pub writable: bool,
     /// In the list of slots with something to do.
     pub queued: bool,
@@ -41,6 +43,7 @@ impl Slot {
             stream,
             peer,
             readable: false,
+            ended: false,
             writable: true,
             queued: false,
             mailed: false,
@@ -52,6 +55,7 @@ impl Slot {
 
     pub fn on_ready(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        self.ended |= event.is_read_closed();
         self.writable |= event.is_writable();
     }
 
@@ -73,8 +77,9 @@ impl Slot {
                 0
             }
             Ok(n) => {
-                // The poll tells of every arrival after this call, so a short read means: nothing more for now.
-                self.readable = n == into.len();
+                // The poll tells of every arrival after this call, so a short read means: nothing more for now. An
+                // end that came with the last bytes has been told of already.
+                self.readable = n == into.len() || self.ended;
                 self.last_io_ms = now_ms;
                 n
             }
