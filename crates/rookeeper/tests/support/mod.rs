@@ -42,7 +42,7 @@ pub fn free_port() -> u16 {
 /// A running server; killed when dropped.
 pub struct Server {
     pub address: SocketAddr,
-    child: Child,
+    pub child: Child,
     stdout: BufReader<ChildStdout>,
 }
 
