@@ -127,6 +127,26 @@ pub fn remove_dir(dir: &Path) -> Result<()> {
     }
 }
 
+/// Unpacks Debian packages into `target/interop/NAME`.
+pub fn debian(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    require(&[APT_GET, DPKG])?;
+    once(name, &packages.join(" "), |dir| {
+        let download = || run(Command::new("apt-get").arg("download").args(packages).current_dir(dir));
+        if download().is_err() {
+            // The list of packages may be missing or too old to name files that still exist.
+            run(Command::new("apt-get").args(["--quiet", "update"]))?;
+            download()?;
+        }
+        for entry in std::fs::read_dir(dir)? {
+            let package = entry?.path();
+            if package.extension().is_some_and(|extension| extension == "deb") {
+                run(Command::new("dpkg").arg("-x").arg(&package).arg(dir))?;
+            }
+        }
+        Ok(())
+    })
+}
+
 /// Copies the jar files that a pom asks for into `jars`, with the given properties set.
 pub fn maven_jars(pom: &Path, properties: &[(&str, &str)], jars: &Path) -> Result<()> {
     require(&[JAVA, MAVEN])?;

@@ -6,6 +6,7 @@
 //! What the checks need is fetched from the package registries into `target/interop`; nothing is installed.
 pub mod apache;
 pub mod clients;
+pub mod disk_full;
 pub mod fetch;
 pub mod folders;
 pub mod four_letter;
@@ -17,5 +18,6 @@ pub mod rookeeper;
 pub mod run;
 pub mod server;
 pub mod servers;
+pub mod trace;
 pub mod tree;
 pub mod workload;

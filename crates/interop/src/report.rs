@@ -17,13 +17,16 @@ pub struct Suite {
     pub server: String,
     pub checks: Vec<Check>,
     pub took: Duration,
+    /// Why this machine cannot run it. It is shown as skipped, never as passed.
+    pub skipped: Option<String>,
     started: Instant,
 }
 
 impl Suite {
     pub fn start(name: &str, server: &str) -> Suite {
         let (name, server) = (name.to_owned(), server.to_owned());
-        Suite { name, server, checks: Vec::new(), took: Duration::ZERO, started: Instant::now() }
+        let (checks, took, started) = (Vec::new(), Duration::ZERO, Instant::now());
+        Suite { name, server, checks, took, skipped: None, started }
     }
 
     /// Adds one result; a failure is shown at once.
@@ -39,6 +42,12 @@ impl Suite {
         self.add(name, result.err().map(|error| format!("{error:#}")));
     }
 
+    /// Says that this machine cannot run the suite.
+    pub fn skip(&mut self, reason: &str) {
+        println!("  SKIP {} on {}: {reason}", self.name, self.server);
+        self.skipped = Some(reason.to_owned());
+    }
+
     /// Ends the suite with a progress line.
     pub fn finish(mut self) -> Suite {
         self.took = self.started.elapsed();
@@ -50,14 +59,18 @@ impl Suite {
         self.checks.iter().filter(|check| check.failure.is_some()).count()
     }
 
-    /// A suite without a single check proves nothing and counts as failed.
+    /// A suite without a single check proves nothing and counts as failed, unless it says why it was skipped.
     pub fn passed(&self) -> bool {
-        self.failures() == 0 && !self.checks.is_empty()
+        self.failures() == 0 && (self.skipped.is_some() || !self.checks.is_empty())
     }
 
     fn summary(&self) -> String {
         let (passed, all) = (self.checks.len() - self.failures(), self.checks.len());
-        let word = if self.passed() { "ok  " } else { "FAIL" };
+        let word = match (self.passed(), &self.skipped) {
+            (false, _) => "FAIL",
+            (true, Some(_)) => "SKIP",
+            (true, None) => "ok  ",
+        };
         let seconds = self.took.as_secs_f64();
         format!("{word} {:<24} {:<14} {passed:>3}/{all:<3} {seconds:>6.1} s", self.name, self.server)
     }
@@ -74,6 +87,9 @@ pub fn table(suites: &[Suite]) -> String {
     text +=
         &format!("total: {} suites, {all} checks, {} passed, {failed} failed\n", suites.len(), all - failed);
     for suite in suites {
+        if let Some(reason) = &suite.skipped {
+            text += &format!("  SKIP {} on {}: {reason}\n", suite.name, suite.server);
+        }
         let bad = suite.checks.iter().filter_map(|check| Some((&check.name, check.failure.as_ref()?)));
         for (name, reason) in bad {
             text += &format!("  FAIL {} on {}: {name}: {reason}\n", suite.name, suite.server);
@@ -94,6 +110,11 @@ mod tests {
         bad.add("two", None);
         bad.add("three", Some("broke".into()));
         assert!(good.passed() && !bad.passed() && !Suite::start("empty", "s").passed());
+        let mut skipped = Suite::start("skipped", "s");
+        skipped.skip("not here");
+        assert!(skipped.passed() && table(&[skipped.clone()]).contains("SKIP skipped on s: not here"));
+        skipped.add("but", Some("broke".into()));
+        assert!(!skipped.passed());
         let text = table(&[good, bad]);
         assert!(text.contains("total: 2 suites, 3 checks, 2 passed, 1 failed"), "{text}");
         assert!(text.contains("FAIL bad on s: three: broke"), "{text}");

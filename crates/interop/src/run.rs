@@ -1,11 +1,13 @@
 //! Chooses and runs suites, one after the other, so that memory and processor use stay modest.
 use crate::clients;
+use crate::disk_full;
 use crate::fetch;
 use crate::folders;
 use crate::kill9;
 use crate::report::{self, Suite};
 use crate::server::ServerKind;
 use crate::servers;
+use crate::trace;
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 
@@ -34,6 +36,8 @@ fn suites() -> Vec<(String, Runner)> {
     all.push(("client-zkcli".into(), Box::new(clients::check_shell)));
     all.push(("folders".into(), Box::new(folders::check)));
     all.push(("kill9".into(), Box::new(kill9::check)));
+    all.push(("disk-full".into(), Box::new(disk_full::check)));
+    all.push(("trace".into(), Box::new(trace::check)));
     all
 }
 

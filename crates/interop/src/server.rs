@@ -56,13 +56,15 @@ pub struct ServerSpec {
     pub config: BTreeMap<String, String>,
     /// System properties: `-Dname=value`.
     pub properties: BTreeMap<String, String>,
+    /// Words in front of the server's own command: a program that becomes the server, such as `strace -D`.
+    pub under: Vec<String>,
 }
 
 impl ServerSpec {
     /// A standalone server with short ticks, all four-letter words and no HTTP port.
     pub fn new(kind: ServerKind, dir: impl Into<PathBuf>, port: u16) -> ServerSpec {
-        let spec =
-            ServerSpec { kind, dir: dir.into(), port, config: BTreeMap::new(), properties: BTreeMap::new() };
+        let (config, properties, under) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let spec = ServerSpec { kind, dir: dir.into(), port, config, properties, under };
         let data = spec.data_dir().display().to_string();
         spec.config("dataDir", data)
             .config("clientPort", port)
@@ -118,9 +120,20 @@ impl ServerSpec {
         }
     }
 
+    /// Runs the server by way of another program, see [`ServerSpec::under`].
+    pub fn under(mut self, words: &[&str]) -> ServerSpec {
+        self.under = words.iter().map(|word| word.to_string()).collect();
+        self
+    }
+
     fn spawn(&self) -> Result<Child> {
         let log = OpenOptions::new().create(true).append(true).open(self.log_path())?;
         let mut command = self.command()?;
+        if let Some((program, words)) = self.under.split_first() {
+            let own = command;
+            command = Command::new(program);
+            command.args(words).arg(own.get_program()).args(own.get_args());
+        }
         command.current_dir(&self.dir).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.spawn().with_context(|| format!("cannot start {command:?}"))
     }
@@ -182,9 +195,15 @@ impl ServerProcess {
     }
 
     fn end(&mut self, signal: Signal) -> Result<ExitStatus> {
-        let Some(mut child) = self.child.take() else { bail!("{} is not running", self.spec.kind) };
-        let pid = Pid::from_child(&child);
+        let Some(child) = &self.child else { bail!("{} is not running", self.spec.kind) };
+        let pid = Pid::from_child(child);
         kill_process(pid, signal).with_context(|| format!("cannot signal process {}", child.id()))?;
+        self.wait_until_ended()
+    }
+
+    /// Waits until it ends, by itself or because it was told to.
+    pub fn wait_until_ended(&mut self) -> Result<ExitStatus> {
+        let Some(mut child) = self.child.take() else { bail!("{} is not running", self.spec.kind) };
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = child.try_wait()? {
@@ -193,7 +212,7 @@ impl ServerProcess {
             if Instant::now() > deadline {
                 child.kill()?;
                 child.wait()?;
-                bail!("{} did not end within {PATIENCE:?} of a signal", self.spec.kind);
+                bail!("{} did not end within {PATIENCE:?}", self.spec.kind);
             }
             std::thread::sleep(POLL);
         }

@@ -179,21 +179,5 @@ fn library_dirs(lib: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn debian_c_client() -> Result<PathBuf> {
-    const PACKAGES: [&str; 3] = ["libzookeeper-mt2", "libzookeeper-mt-dev", "libssl3"];
-    fetch::require(&[fetch::APT_GET, fetch::DPKG])?;
-    fetch::once("debian", &PACKAGES.join(" "), |dir| {
-        let download = || fetch::run(Command::new("apt-get").arg("download").args(PACKAGES).current_dir(dir));
-        if download().is_err() {
-            // The list of packages may be missing or too old to name files that still exist.
-            fetch::run(Command::new("apt-get").args(["--quiet", "update"]))?;
-            download()?;
-        }
-        for entry in std::fs::read_dir(dir)? {
-            let package = entry?.path();
-            if package.extension().is_some_and(|extension| extension == "deb") {
-                fetch::run(Command::new("dpkg").arg("-x").arg(&package).arg(dir))?;
-            }
-        }
-        Ok(())
-    })
+    fetch::debian("debian", &["libzookeeper-mt2", "libzookeeper-mt-dev", "libssl3"])
 }
