@@ -72,8 +72,8 @@ fn fill(spec: ServerSpec, data: &Mount) -> Result<()> {
     let mut server = spec.start()?;
     let acknowledged = write_until_broken(&server)?;
     let status = server.wait_until_ended().context("after its disk was full")?;
-    ensure!(!status.success(), "it ended with {status}, as if all were well");
     if ours {
+        // Apache's exits with 0.
         ensure!(matches!(status.code(), Some(1 | 10)), "it ended with {status}");
         says(&server, &["rookeeper stops: ", "cannot be written", "No space left", "free some room"])?;
         match server.start_again() {
