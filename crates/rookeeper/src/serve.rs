@@ -1,7 +1,7 @@
 //! `rookeeper server`: read the configuration, start, wait, end. Exit codes are Apache's (client-surface §12.2).
 
 use crate::arguments::Settings;
-use crate::logging;
+use crate::logging::{self, complain, say};
 use config::{ConfigFile, Loaded, Severity};
 use server::{StartError, StopReason};
 use std::path::Path;
@@ -53,13 +53,13 @@ pub(crate) fn print_config(settings: &Settings) -> ExitCode {
     match load(settings) {
         Ok(loaded) => {
             for finding in &loaded.findings {
-                eprintln!("{finding}");
+                complain!("{finding}");
             }
             print!("{}", config::listing(&loaded.config));
             ExitCode::SUCCESS
         }
         Err(message) => {
-            eprintln!("{message}");
+            complain!("{message}");
             ExitCode::from(BAD_CONFIG)
         }
     }
@@ -69,7 +69,7 @@ pub(crate) fn serve(settings: &Settings) -> ExitCode {
     let loaded = match load(settings) {
         Ok(loaded) => loaded,
         Err(message) => {
-            eprintln!("{message}");
+            complain!("{message}");
             return ExitCode::from(BAD_CONFIG);
         }
     };
@@ -84,7 +84,7 @@ pub(crate) fn serve(settings: &Settings) -> ExitCode {
     let running = match server::start(loaded.config) {
         Ok(running) => running,
         Err(error) => {
-            eprintln!("rookeeper cannot start: {error}");
+            complain!("rookeeper cannot start: {error}");
             return ExitCode::from(match error {
                 StartError::Disk(_) => NO_DATA_DIR,
                 StartError::Ensemble { .. } => BAD_CONFIG,
@@ -95,13 +95,13 @@ pub(crate) fn serve(settings: &Settings) -> ExitCode {
         }
     };
     let port = running.address().port();
-    println!(
+    say!(
         "Rookeeper {} serves on port {port}, standalone, with its data in {data_dir}.",
         env!("CARGO_PKG_VERSION")
     );
-    println!("Connect with any ZooKeeper client:  zkCli.sh -server localhost:{port}");
-    println!("Ask how it is:                      echo srvr | nc localhost {port}");
-    println!("Stop it with Ctrl-C; everything acknowledged is on disk.");
+    say!("Connect with any ZooKeeper client:  zkCli.sh -server localhost:{port}");
+    say!("Ask how it is:                      echo srvr | nc localhost {port}");
+    say!("Stop it with Ctrl-C; everything acknowledged is on disk.");
     if let Err(error) = server::stop_on_signals(running.stopper()) {
         tracing::warn!(%error, "signals cannot be caught: Ctrl-C ends the server at once, which is safe");
     }
@@ -111,25 +111,25 @@ pub(crate) fn serve(settings: &Settings) -> ExitCode {
 fn end(reason: StopReason) -> ExitCode {
     match reason {
         StopReason::Asked => {
-            println!("Stopped.");
+            say!("Stopped.");
             ExitCode::SUCCESS
         }
         StopReason::LogFailed(error) => {
-            eprintln!(
+            complain!(
                 "rookeeper stops: the transaction log cannot be written ({error}). Everything acknowledged so far is \
                  safe. Mend the disk or free some room, then start again"
             );
             ExitCode::from(UNEXPECTED)
         }
         StopReason::SnapshotFailed(error) => {
-            eprintln!(
+            complain!(
                 "rookeeper stops: a snapshot cannot be written ({error}). Everything acknowledged is safe in the log. \
                  Mend the disk or free some room, then start again"
             );
             ExitCode::from(SNAPSHOT_FAILED)
         }
         StopReason::IoFailed(error) => {
-            eprintln!("rookeeper stops: the network cannot be polled ({error}). Start it again");
+            complain!("rookeeper stops: the network cannot be polled ({error}). Start it again");
             ExitCode::from(UNEXPECTED)
         }
     }

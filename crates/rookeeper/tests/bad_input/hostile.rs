@@ -1,11 +1,12 @@
 //! Clients that mean no good, while one that does keeps getting its answers. Afterwards the server takes new sessions,
 //! has forgotten the others, and stops cleanly.
 
-use crate::support::{Folder, Server};
+use crate::support::{Folder, Server, command, free_port};
 use crate::{printed, zoo_cfg};
 use interop::four_letter::{ask, monitored};
 use interop::jute::{Acl, Writer};
 use interop::raw::{NO_NODE, Session, create_record, flag, op};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -383,4 +384,41 @@ fn thousands_of_connections_that_come_and_go() {
         }
         assert_eq!(monitored(target.port, "zk_num_alive_connections").unwrap(), Some(2.0), "with this one");
     });
+}
+
+#[test]
+fn more_connections_than_open_files() {
+    const FILES: u64 = 60;
+    under_attack("open-files", |target| {
+        let limit = Rlimit { current: Some(FILES), maximum: Some(FILES) };
+        prlimit(Some(Pid::from_child(&target.server.child)), Resource::Nofile, limit).unwrap();
+        let mut many: Vec<TcpStream> = (0..3 * FILES).map(|_| target.connect()).collect();
+        for stream in &mut many {
+            stream.write_all(&handshake()).unwrap();
+        }
+        target.wait_for_answers(20);
+        // Whoever waited has his turn when others have gone, although nobody new comes.
+        let mut last = many.pop().unwrap();
+        drop(many);
+        assert!(read_frame(&mut last).is_some(), "closed instead of accepted");
+    });
+}
+
+/// What it prints goes to a full disk, or to nobody.
+#[test]
+fn output_that_cannot_be_written() {
+    let folder = Folder::new("no-output");
+    let data = folder.path().join("data");
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let port = free_port();
+    let mut blind = command(folder.path(), &zoo_cfg(&data, port));
+    let mut child = blind.stdout(full.try_clone().unwrap()).stderr(full).spawn().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while !ask(port, "ruok").is_ok_and(|answer| answer == "imok") {
+        assert_eq!(child.try_wait().unwrap(), None, "it ends because it cannot print");
+        assert!(Instant::now() < deadline, "it does not serve");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
 }

@@ -338,6 +338,8 @@ impl IoThread {
     /// Once a second: connections without handshake, silent ones, closing ones whose peer does not read.
     fn maintain(&mut self, now_ms: i64) {
         self.next_maintenance_ms = now_ms + MAINTENANCE_MS;
+        // The poll does not tell again of connections that could not be accepted for want of open files.
+        self.accept(now_ms);
         let fresh_ms = self.shared.config.limits.sessionless_cnxn_timeout_ms as i64;
         let overdue = self.slots.iter().filter(|(_, s)| s.is_overdue(now_ms, fresh_ms)).map(|(slot, _)| slot);
         let overdue: Vec<usize> = overdue.collect();
