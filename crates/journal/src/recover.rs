@@ -429,8 +429,10 @@ impl Replay {
         }
         self.previous = Some(zxid);
         let next_in_epoch = zxid >> 32 == position >> 32 && zxid <= position + 1;
+        // A standalone server counts on into the next epoch's numbers.
+        let counted_over = zxid == position.wrapping_add(1);
         let first_of_epoch = zxid >> 32 > position >> 32 && zxid & 0xffff_ffff == 1;
-        if zxid > position && !next_in_epoch && !first_of_epoch {
+        if zxid > position && !next_in_epoch && !counted_over && !first_of_epoch {
             return Err(RecoverError::Gap { from: position, to: zxid, file: file.name.clone() });
         }
         Ok(())

@@ -18,8 +18,9 @@ pub const REQUESTS_PER_TURN: usize = 256;
 /// Requests submitted by one connection and not yet answered, beyond which no further one is handled.
 pub const WRITES_IN_FLIGHT_PER_CONNECTION: u32 = 4096;
 
-/// Bytes of log records in one group commit. More wait for the next.
-pub const BATCH_BYTES: usize = 4 << 20;
+/// Bytes of all writes submitted and not yet answered, beyond which no further write is handled: what waits for the
+/// log, is on its way to it, or is to be applied.
+pub const SUBMITTED_BYTES: i64 = 64 << 20;
 
 /// Batches handed to the log and not yet durable.
 pub const BATCHES_IN_FLIGHT: usize = 2;

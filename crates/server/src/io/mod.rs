@@ -107,6 +107,7 @@ impl IoThread {
                 other => other?,
             }
             let now_ms = self.shared.clock.mono_ms();
+            self.retry_stalled();
             for event in &events {
                 match event.token() {
                     WAKE => {}
@@ -344,8 +345,9 @@ impl IoThread {
         for slot in overdue {
             self.remove(slot);
         }
-        self.retry_stalled();
         self.send();
+        // The poll tells of a waiting connection only once: after a failure to take it, this is the next try.
+        self.accept(now_ms);
     }
 
     fn retry_stalled(&mut self) {
@@ -355,7 +357,6 @@ impl IoThread {
         for (slot, s) in &mut self.slots {
             if s.conn.is_stalled() {
                 s.queue(slot, &mut self.ready);
-                self.stalled = true;
             }
         }
     }
