@@ -484,7 +484,7 @@ impl Conn {
 
     fn push(&mut self, frame: &[u8]) {
         if self.out.len() > OUTBOUND_CLOSE_BYTES {
-            self.out = Vec::new();
+            // What it has not taken by the time the shell cuts it off is lost with it.
             self.close();
             return;
         }

@@ -12,6 +12,13 @@ pub const OUTBOUND_PAUSE_BYTES: usize = 256 << 10;
 /// something is added, so one reply of any size can always be sent.
 pub const OUTBOUND_CLOSE_BYTES: usize = 64 << 20;
 
+/// Bytes of one reply. A list of children, or the parts of a multiRead, beyond this is refused.
+pub const REPLY_BYTES: usize = 256 << 20;
+
+/// Ids that a connection may show, and their bytes in all.
+pub const AUTH_IDS: usize = 64;
+pub const AUTH_BYTES: usize = 64 << 10;
+
 /// Requests that one connection may have handled in one turn before others get theirs.
 pub const REQUESTS_PER_TURN: usize = 256;
 
