@@ -55,10 +55,10 @@ pub(crate) fn run(
         if let Some(zxid) = durable {
             shared.inbox.send(NodeInput::Durable(zxid));
         }
-        if roll_bytes.is_some_and(|limit| log.file_bytes() > limit) {
-            if let Err(error) = log.roll() {
-                return fail(&shared, &failed, error);
-            }
+        if roll_bytes.is_some_and(|limit| log.file_bytes() > limit)
+            && let Err(error) = log.roll()
+        {
+            return fail(&shared, &failed, error);
         }
     }
 }

@@ -96,7 +96,7 @@ impl NodeThread {
     /// Runs until told to stop; then finishes what is on its way.
     pub fn run(mut self) {
         let mut inputs = Vec::new();
-        while !self.failed && !(self.stopping && self.node.is_idle()) {
+        while !self.has_ended() {
             let wait_ms = (self.node.next_tick_ms() - self.shared.clock.mono_ms()).clamp(0, MAX_WAIT_MS);
             self.shared.inbox.take(Duration::from_millis(wait_ms as u64), &mut inputs);
             let now = self.shared.clock.now();
@@ -110,6 +110,10 @@ impl NodeThread {
         // Those threads may have ended by themselves; then there is nobody to tell.
         let _log_gone = self.log.send(LogInput::Stop);
         let _snapshots_gone = self.snapshots.send(SnapshotInput::Stop);
+    }
+
+    fn has_ended(&self) -> bool {
+        self.failed || (self.stopping && self.node.is_idle())
     }
 
     fn take_inputs(&mut self, now: Now, inputs: &mut Vec<NodeInput>) {

@@ -42,10 +42,10 @@ impl Acceptor {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, %peer, "cannot set TCP_NODELAY");
             }
-            if shared.config.listen.tcp_keep_alive {
-                if let Err(error) = rustix::net::sockopt::set_socket_keepalive(&stream, true) {
-                    tracing::debug!(%error, %peer, "cannot set SO_KEEPALIVE");
-                }
+            if shared.config.listen.tcp_keep_alive
+                && let Err(error) = rustix::net::sockopt::set_socket_keepalive(&stream, true)
+            {
+                tracing::debug!(%error, %peer, "cannot set SO_KEEPALIVE");
             }
             self.next = (self.next + 1) % self.threads;
             return Some((stream, peer, self.next));

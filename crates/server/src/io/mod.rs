@@ -322,9 +322,7 @@ impl IoThread {
             s.send(now_ms);
             if s.gone || (s.closing && !s.conn.has_outgoing()) {
                 self.remove(slot);
-            } else if s.conn.has_kept_requests() && s.conn.wants_bytes(max_buffer) {
-                s.queue(slot, &mut self.ready);
-            } else if s.readable && s.conn.wants_bytes(max_buffer) {
+            } else if (s.conn.has_kept_requests() || s.readable) && s.conn.wants_bytes(max_buffer) {
                 s.queue(slot, &mut self.ready);
             }
         }
