@@ -5,9 +5,6 @@ mod folders;
 mod logging;
 mod serve;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> std::process::ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match arguments::parse(&words) {

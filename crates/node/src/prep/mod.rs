@@ -143,11 +143,7 @@ impl Prep {
                 self.set_acl(tree, rq, &request, out)
             }
             OpCode::Multi => {
-                let ops = wire::multi::MultiOps::new(*body).collect::<Result<Vec<_>, _>>();
-                let ops = ops.map_err(|_| Refusal::Code(ErrorCode::MarshallingError))?;
-                if ops.iter().any(multi::has_null_acl) {
-                    return Err(Refusal::Undecodable);
-                }
+                let ops = multi::decode(*body)?;
                 self.multi(tree, rq, &ops, out)
             }
             OpCode::Reconfig => {

@@ -1,11 +1,11 @@
 //! multi: all or nothing. Each part sees the changes of those before it.
 
 use super::create::{effective_in_multi, flags_are_plain};
-use super::{Outcome, Prep, Request};
+use super::{Outcome, Prep, Refusal, Request};
 use tree::Tree;
 use wire::jute::Put;
-use wire::multi::MultiOp;
-use wire::{ErrorCode, OpCode};
+use wire::multi::{MultiOp, MultiOps};
+use wire::{ErrorCode, OpCode, Reader};
 
 impl Prep {
     /// The record of a multi, which may be that of a failed one: parts before the failing one as they were, the failing
@@ -64,9 +64,19 @@ impl Prep {
     }
 }
 
-/// A create without an access list, over which Apache trips before it takes a zxid; createTTL is looked at later.
-pub(super) fn has_null_acl(op: &MultiOp<'_>) -> bool {
-    matches!(op, MultiOp::Create(code, create) if *code != OpCode::CreateTtl && create.acl.is_null())
+/// The parts of a multi. One that cannot be decoded takes a zxid all the same; but over a create without an access list
+/// Apache trips before it takes one (createTTL is looked at later).
+pub(super) fn decode(body: Reader<'_>) -> Result<Vec<MultiOp<'_>>, Refusal> {
+    let mut ops = Vec::new();
+    for op in MultiOps::new(body) {
+        let op = op.map_err(|_| Refusal::Code(ErrorCode::MarshallingError))?;
+        if matches!(&op, MultiOp::Create(code, create) if *code != OpCode::CreateTtl && create.acl.is_null())
+        {
+            return Err(Refusal::Undecodable);
+        }
+        ops.push(op);
+    }
+    Ok(ops)
 }
 
 fn effective_op(op: &MultiOp<'_>) -> OpCode {
