@@ -7,7 +7,7 @@ use differential::profile::Profile;
 use std::process::Command;
 
 const GOLDEN: &str = "crates/differential/golden";
-const SHORT: u64 = 25;
+const SHORT: u64 = 100;
 const LONG: u64 = 5000;
 
 #[derive(Args)]
@@ -18,7 +18,7 @@ pub struct Options {
     /// The long form: thousands of sequences, until the table of operations and error codes is full
     #[arg(long)]
     long: bool,
-    /// Sequences under each profile [default: 25 short, 5000 long]
+    /// Sequences under each profile [default: 100 short, 5000 long]
     #[arg(long)]
     sequences: Option<u64>,
     /// Seed of the first sequence [default: from the clock]

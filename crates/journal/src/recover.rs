@@ -338,7 +338,9 @@ impl Replay {
         let found = self.tree.last_zxid();
         for (file, reason) in &report.rejected {
             let zxid = names::snapshot_zxid(file).unwrap_or(0);
-            if zxid > found {
+            // A new leader of Java's names one after the beginning of its epoch, which no transaction has.
+            let names_txn = zxid & 0xffff_ffff != 0;
+            if zxid > found && names_txn {
                 let file = format!("{file} in {}", storage.describe(Dir::Snapshot));
                 return Err(RecoverError::Behind { file, zxid, reason: reason.clone(), found });
             }
@@ -429,8 +431,10 @@ impl Replay {
         }
         self.previous = Some(zxid);
         let next_in_epoch = zxid >> 32 == position >> 32 && zxid <= position + 1;
+        // A standalone server counts on into the next epoch's numbers.
+        let counted_over = zxid == position.wrapping_add(1);
         let first_of_epoch = zxid >> 32 > position >> 32 && zxid & 0xffff_ffff == 1;
-        if zxid > position && !next_in_epoch && !first_of_epoch {
+        if zxid > position && !next_in_epoch && !counted_over && !first_of_epoch {
             return Err(RecoverError::Gap { from: position, to: zxid, file: file.name.clone() });
         }
         Ok(())

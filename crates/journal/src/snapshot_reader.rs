@@ -56,16 +56,14 @@ pub fn is_plausible<S: Storage>(storage: &S, name: &str) -> io::Result<bool> {
         let mut head = vec![0; magic.len()];
         return Ok(read_full(&mut file, &mut head)? == magic.len() && head == magic);
     }
-    let mut window = Vec::new();
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        let n = read_full(&mut file, &mut chunk)?;
-        window.extend_from_slice(&chunk[..n]);
-        if n < chunk.len() {
-            return Ok(window.len() >= 10 && window.ends_with(&PLAIN_END));
-        }
-        window.drain(..window.len() - 10);
+    let listed = storage.list(Dir::Snapshot)?;
+    let bytes = listed.iter().find(|entry| entry.name == name).map_or(0, |entry| entry.bytes);
+    let mut end = [0; PLAIN_END.len()];
+    if bytes < 2 * PLAIN_END.len() as u64 {
+        return Ok(false);
     }
+    file.seek(bytes - PLAIN_END.len() as u64)?;
+    Ok(read_full(&mut file, &mut end)? == PLAIN_END.len() && end == PLAIN_END)
 }
 
 struct FileReader<F>(F);

@@ -2,6 +2,7 @@
 
 use crate::auth;
 use crate::settings::AuthSettings;
+use std::collections::BTreeSet;
 use wire::ErrorCode;
 use wire::data::{Acl, AclEntry, AclList, Id, encode_acls};
 
@@ -45,35 +46,49 @@ pub fn resolve(
         out.extend_from_slice(list.encoded());
         return Ok(());
     }
-    let mut unique: Vec<AclEntry<'_>> = Vec::new();
-    for entry in list.entries() {
-        if !is_among(&entry, &unique)? {
-            unique.push(entry);
-        }
-    }
+    let unique = without_duplicates(list)?;
     if unique.is_empty() {
         return Err(ErrorCode::InvalidAcl);
     }
     let mut resolved = Vec::new();
+    let mut bytes = 0;
     for entry in unique {
+        let from = resolved.len();
         resolve_entry(settings, entry, ids, &mut resolved)?;
+        bytes += resolved[from..].iter().map(|acl| acl.id.scheme.len() + acl.id.id.len() + 12).sum::<usize>();
+        if bytes > LIST_BYTES {
+            // `auth` in many entries multiplies the connection's own ids.
+            return Err(ErrorCode::MarshallingError);
+        }
     }
     encode_acls(&resolved, out);
     Ok(())
 }
 
-/// Whether the entry is there already. Apache trips over a null that it has to compare.
-fn is_among(entry: &AclEntry<'_>, earlier: &[AclEntry<'_>]) -> Result<bool, ErrorCode> {
-    for other in earlier.iter().filter(|other| other.perms == entry.perms) {
-        let scheme = entry.scheme.as_ref().ok_or(ErrorCode::MarshallingError)?;
-        if other.scheme.as_ref() == Some(scheme) {
-            let id = entry.id.as_ref().ok_or(ErrorCode::MarshallingError)?;
-            if other.id.as_ref() == Some(id) {
-                return Ok(true);
-            }
+/// Bytes of a list as it is stored.
+const LIST_BYTES: usize = 1 << 20;
+
+/// The entries without exact duplicates, in order. Apache trips over a null that it has to compare with an earlier entry
+/// of the same permissions.
+fn without_duplicates(list: AclList<'_>) -> Result<Vec<AclEntry<'_>>, ErrorCode> {
+    let mut perms = BTreeSet::new();
+    let mut schemes = BTreeSet::new();
+    let mut whole = BTreeSet::new();
+    let mut unique = Vec::new();
+    for entry in list.entries() {
+        let known = (perms.contains(&entry.perms), schemes.contains(&(entry.perms, entry.scheme.clone())));
+        match (&entry.scheme, &entry.id) {
+            (None, _) if known.0 => return Err(ErrorCode::MarshallingError),
+            (Some(_), None) if known.1 => return Err(ErrorCode::MarshallingError),
+            _ => {}
+        }
+        if whole.insert((entry.perms, entry.scheme.clone(), entry.id.clone())) {
+            perms.insert(entry.perms);
+            schemes.insert((entry.perms, entry.scheme.clone()));
+            unique.push(entry);
         }
     }
-    Ok(false)
+    Ok(unique)
 }
 
 fn resolve_entry(

@@ -1,5 +1,6 @@
 //! Who a connection is: the ids it has shown, and the schemes that judge them (client-surface §5).
 
+use crate::limits::{AUTH_BYTES, AUTH_IDS};
 use crate::settings::AuthSettings;
 use base64::Engine;
 use sha1::Digest as _;
@@ -107,6 +108,10 @@ fn with(ids: &AuthIds, added: impl IntoIterator<Item = Id>) -> Shown {
         }
     }
     // Apache keeps them in a hash set; the order shows in the lists that `auth` stands for.
+    let bytes: usize = all.iter().map(|id| id.scheme.len() + id.id.len()).sum();
+    if all.len() > AUTH_IDS || bytes > AUTH_BYTES {
+        return Shown::Refused;
+    }
     let bins = java_bins(all.len());
     all.sort_by_key(|id| java_bin(id, bins));
     Shown::Ids(Arc::new(all))

@@ -6,7 +6,7 @@
 
 use crate::auth::{self, AuthIds, Shown};
 use crate::limits::{
-    INBOUND_BYTES, OUTBOUND_CLOSE_BYTES, OUTBOUND_PAUSE_BYTES, REQUESTS_PER_TURN,
+    INBOUND_BYTES, OUTBOUND_CLOSE_BYTES, OUTBOUND_PAUSE_BYTES, REQUESTS_PER_TURN, SUBMITTED_BYTES,
     WRITES_IN_FLIGHT_PER_CONNECTION,
 };
 use crate::machine::{Submission, SubmissionKind, Submitted};
@@ -70,6 +70,8 @@ pub struct Conn {
     inbound: Vec<u8>,
     out: Vec<u8>,
     writes_in_flight: u32,
+    /// Of what was submitted since nothing was under way.
+    submitted_bytes: i64,
     large_bytes: i64,
     blocked_since_ms: Option<i64>,
     /// The last turn ended because too much was outgoing.
@@ -120,6 +122,7 @@ impl Conn {
             inbound: Vec::new(),
             out: Vec::new(),
             writes_in_flight: 0,
+            submitted_bytes: 0,
             large_bytes: 0,
             blocked_since_ms: None,
             held_back: false,
@@ -309,6 +312,7 @@ impl Conn {
         }
         let under_way = cx.inflight.requests();
         self.writes_in_flight >= WRITES_IN_FLIGHT_PER_CONNECTION
+            || cx.inflight.bytes() >= SUBMITTED_BYTES
             || (under_way >= throttle.global_outstanding && self.writes_in_flight > 0)
             || (throttle.max_requests > 0 && under_way >= throttle.max_requests)
     }
@@ -348,7 +352,9 @@ impl Conn {
             cx.inflight.add_large_bytes(bytes as i64);
         }
         self.writes_in_flight += 1;
+        self.submitted_bytes += bytes as i64;
         cx.inflight.add_requests(1);
+        cx.inflight.add_bytes(bytes as i64);
         self.note(op, xid, cx);
         self.submit(cx, SubmissionKind::Request { op, xid }, body.rest());
         if op == OpCode::CloseSession {
@@ -448,9 +454,8 @@ impl Conn {
     pub fn on_reply(&mut self, frame: &[u8], latency_ms: u64, inflight: &Inflight) {
         self.writes_in_flight = self.writes_in_flight.saturating_sub(1);
         inflight.add_requests(-1);
-        if self.writes_in_flight == 0 && self.large_bytes > 0 {
-            inflight.add_large_bytes(-self.large_bytes);
-            self.large_bytes = 0;
+        if self.writes_in_flight == 0 {
+            self.release_bytes(inflight);
         }
         self.tally.answered(latency_ms);
         if self.phase != Phase::Closing {
@@ -479,7 +484,7 @@ impl Conn {
 
     fn push(&mut self, frame: &[u8]) {
         if self.out.len() > OUTBOUND_CLOSE_BYTES {
-            self.out = Vec::new();
+            // What it has not taken by the time the shell cuts it off is lost with it.
             self.close();
             return;
         }
@@ -496,8 +501,8 @@ impl Conn {
     ) {
         watches.remove_connection(&self.watcher);
         inflight.add_requests(-i64::from(self.writes_in_flight));
-        inflight.add_large_bytes(-self.large_bytes);
-        (self.writes_in_flight, self.large_bytes) = (0, 0);
+        self.writes_in_flight = 0;
+        self.release_bytes(inflight);
         self.phase = Phase::Closing;
         if let Some(session) = &self.session {
             let at = submission.bytes.len();
@@ -510,6 +515,13 @@ impl Conn {
                 ids: self.ids.clone(),
                 received_ms: now_ms,
             });
+        }
+    }
+
+    fn release_bytes(&mut self, inflight: &Inflight) {
+        inflight.add_bytes(-std::mem::take(&mut self.submitted_bytes));
+        if self.large_bytes > 0 {
+            inflight.add_large_bytes(-std::mem::take(&mut self.large_bytes));
         }
     }
 

@@ -12,14 +12,22 @@ pub const OUTBOUND_PAUSE_BYTES: usize = 256 << 10;
 /// something is added, so one reply of any size can always be sent.
 pub const OUTBOUND_CLOSE_BYTES: usize = 64 << 20;
 
+/// Bytes of one reply. A list of children, or the parts of a multiRead, beyond this is refused.
+pub const REPLY_BYTES: usize = 256 << 20;
+
+/// Ids that a connection may show, and their bytes in all.
+pub const AUTH_IDS: usize = 64;
+pub const AUTH_BYTES: usize = 64 << 10;
+
 /// Requests that one connection may have handled in one turn before others get theirs.
 pub const REQUESTS_PER_TURN: usize = 256;
 
 /// Requests submitted by one connection and not yet answered, beyond which no further one is handled.
 pub const WRITES_IN_FLIGHT_PER_CONNECTION: u32 = 4096;
 
-/// Bytes of log records in one group commit. More wait for the next.
-pub const BATCH_BYTES: usize = 4 << 20;
+/// Bytes of all writes submitted and not yet answered, beyond which no further write is handled: what waits for the
+/// log, is on its way to it, or is to be applied.
+pub const SUBMITTED_BYTES: i64 = 64 << 20;
 
 /// Batches handed to the log and not yet durable.
 pub const BATCHES_IN_FLIGHT: usize = 2;

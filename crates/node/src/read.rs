@@ -4,6 +4,7 @@
 
 use crate::acl;
 use crate::auth::{self, AuthIds};
+use crate::limits::REPLY_BYTES;
 use crate::reply;
 use crate::settings::Settings;
 use crate::watch::{self, Watcher, Watches};
@@ -122,18 +123,23 @@ fn get_children(cx: &ReadContext<'_>, mut body: Reader<'_>, with_stat: bool, out
     if request.watch {
         cx.watches.add(cx.watcher, &path, watch::CHILD);
     }
-    put_children(&node, out);
+    put_children(&node, out)?;
     if with_stat {
         node.stat().encode(out);
     }
     Ok(())
 }
 
-fn put_children(node: &NodeRef<'_>, out: &mut Vec<u8>) {
+fn put_children(node: &NodeRef<'_>, out: &mut Vec<u8>) -> Answer {
+    let start = out.len();
     out.put_count(node.child_count());
     for name in node.children() {
         out.put_ustring(name);
+        if out.len() - start > REPLY_BYTES {
+            return Err(ErrorCode::MarshallingError);
+        }
     }
+    Ok(())
 }
 
 fn get_acl(cx: &ReadContext<'_>, mut body: Reader<'_>, out: &mut Vec<u8>) -> Answer {
@@ -154,6 +160,9 @@ fn get_ephemerals(cx: &ReadContext<'_>, mut body: Reader<'_>, out: &mut Vec<u8>)
     let all = prefix.trim().is_empty() || prefix == "/";
     let mut own: Vec<String> = cx.tree.ephemerals_of(cx.session_id).collect();
     own.retain(|path| all || path.starts_with(prefix.as_ref()));
+    if own.iter().map(|path| path.len() + 4).sum::<usize>() > REPLY_BYTES {
+        return Err(ErrorCode::MarshallingError);
+    }
     out.put_count(own.len());
     own.iter().for_each(|path| out.put_ustring(path));
     Ok(())
@@ -176,9 +185,6 @@ fn add_watch(cx: &ReadContext<'_>, mut body: Reader<'_>, out: &mut Vec<u8>) -> A
         1 => watch::RECURSIVE,
         _ => return Err(ErrorCode::MarshallingError),
     };
-    if cx.settings.no_persistent_watches {
-        return Err(ErrorCode::MarshallingError);
-    }
     cx.watches.add(cx.watcher, watched(&request), flags);
     out.put_i32(0);
     Ok(())
@@ -302,28 +308,34 @@ fn multi_read(cx: &ReadContext<'_>, xid: i32, body: Reader<'_>, out: &mut Vec<u8
     let start = wire::frame::begin(out);
     wire::reply::ReplyHeader { xid, zxid, err }.encode(out);
     for op in ops.iter().take_while(readable) {
-        multi_read_part(cx, op, out);
+        if out.len() - start > REPLY_BYTES || !multi_read_part(cx, op, out) {
+            out.truncate(start);
+            return reply::write(out, xid, zxid, |_| Err(ErrorCode::MarshallingError));
+        }
     }
     MultiHeader::END.encode(out);
     wire::frame::finish(out, start);
     if refused { Err(ErrorCode::MarshallingError) } else { Ok(()) }
 }
 
-fn multi_read_part(cx: &ReadContext<'_>, op: &MultiOp<'_>, out: &mut Vec<u8>) {
+/// `false`: the part alone is too large for any reply.
+fn multi_read_part(cx: &ReadContext<'_>, op: &MultiOp<'_>, out: &mut Vec<u8>) -> bool {
     let node =
         op.path().ok_or(ErrorCode::MarshallingError).and_then(|p| cx.tree.get(p).ok_or(ErrorCode::NoNode));
     match node.and_then(|node| permitted(cx, &node, perm::READ).map(|()| node)) {
         Err(e) => {
             MultiHeader { op: -1, done: false, err: e.code() }.encode(out);
             out.put_i32(e.code());
+            true
         }
         Ok(node) => {
             MultiHeader { op: op.op().code(), done: false, err: 0 }.encode(out);
             if op.op() == OpCode::GetData {
                 out.put_buffer(node.data());
                 node.stat().encode(out);
+                true
             } else {
-                put_children(&node, out);
+                put_children(&node, out).is_ok()
             }
         }
     }

@@ -26,8 +26,6 @@ pub struct Settings {
     pub container_max_per_minute: i64,
     /// 0: containers that never had a child are kept.
     pub container_max_never_used_ms: i64,
-    /// `zookeeper.watchManagerName` names the optimized manager, which knows no persistent watches.
-    pub no_persistent_watches: bool,
     pub auth: AuthSettings,
     pub throttle: ThrottleSettings,
 }
@@ -91,7 +89,6 @@ impl Default for Settings {
             container_check_interval_ms: 60_000,
             container_max_per_minute: 10_000,
             container_max_never_used_ms: 0,
-            no_persistent_watches: false,
             auth: AuthSettings { digest_enabled: true, ..AuthSettings::default() },
             throttle: ThrottleSettings::default(),
         }

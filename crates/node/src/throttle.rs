@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 #[derive(Debug, Default)]
 pub struct Inflight {
     requests: AtomicI64,
+    bytes: AtomicI64,
     large_bytes: AtomicI64,
 }
 
@@ -16,6 +17,15 @@ impl Inflight {
 
     pub fn add_requests(&self, n: i64) {
         self.requests.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Bytes of the submitted requests of connections that have any under way.
+    pub fn bytes(&self) -> i64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub fn add_bytes(&self, n: i64) {
+        self.bytes.fetch_add(n, Ordering::Relaxed);
     }
 
     pub fn large_bytes(&self) -> i64 {

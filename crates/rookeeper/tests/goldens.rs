@@ -1,6 +1,6 @@
 //! The server as it is shipped answers the recorded conversations as Apache ZooKeeper did, byte for byte where bytes
 //! may be compared.
-#![allow(clippy::unwrap_used, reason = "the helpers of tests may do what tests may")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 

@@ -46,19 +46,19 @@ pub(crate) fn run(
                 }
             };
             if let Err(error) = done {
-                return fail(&failed, error);
+                return fail(&shared, &failed, error);
             }
         }
         if let Err(error) = sync(&mut log, warn_after, &shared.counters) {
-            return fail(&failed, error);
+            return fail(&shared, &failed, error);
         }
         if let Some(zxid) = durable {
             shared.inbox.send(NodeInput::Durable(zxid));
         }
-        if roll_bytes.is_some_and(|limit| log.file_bytes() > limit) {
-            if let Err(error) = log.roll() {
-                return fail(&failed, error);
-            }
+        if roll_bytes.is_some_and(|limit| log.file_bytes() > limit)
+            && let Err(error) = log.roll()
+        {
+            return fail(&shared, &failed, error);
         }
     }
 }
@@ -81,7 +81,8 @@ fn sync(log: &mut LogWriter<Disk>, warn_after: Duration, counters: &Counters) ->
     Ok(())
 }
 
-fn fail(failed: &Sender<StopReason>, error: io::Error) {
+fn fail(shared: &Shared, failed: &Sender<StopReason>, error: io::Error) {
+    shared.inbox.send(NodeInput::Failed);
     let reason = StopReason::LogFailed(error.to_string());
     if failed.send(reason).is_err() {
         tracing::error!(%error, "the transaction log failed while the server was ending");

@@ -69,6 +69,7 @@ pub(crate) struct NodeThread {
     snapshots: Sender<SnapshotInput>,
     policy: SnapshotPolicy,
     stopping: bool,
+    failed: bool,
 }
 
 impl NodeThread {
@@ -77,22 +78,25 @@ impl NodeThread {
         node: Node,
         log: Sender<LogInput>,
         snapshots: Sender<SnapshotInput>,
+        replayed: u64,
         seed: u64,
     ) -> Self {
         let storage = &shared.config.storage;
-        let policy = SnapshotPolicy::new(
+        let mut policy = SnapshotPolicy::new(
             i64::from(storage.snap_count),
             storage.snap_size_limit_bytes.map(|b| b as i64),
             seed,
         );
+        // What a start had to replay counts: a server that is restarted often must take snapshots too.
+        policy.txns = replayed as i64;
         let out = Outboxes::new(shared.mailboxes.clone());
-        NodeThread { shared, node, out, log, snapshots, policy, stopping: false }
+        NodeThread { shared, node, out, log, snapshots, policy, stopping: false, failed: false }
     }
 
     /// Runs until told to stop; then finishes what is on its way.
     pub fn run(mut self) {
         let mut inputs = Vec::new();
-        while !(self.stopping && self.node.is_idle()) {
+        while !self.has_ended() {
             let wait_ms = (self.node.next_tick_ms() - self.shared.clock.mono_ms()).clamp(0, MAX_WAIT_MS);
             self.shared.inbox.take(Duration::from_millis(wait_ms as u64), &mut inputs);
             let now = self.shared.clock.now();
@@ -108,6 +112,10 @@ impl NodeThread {
         let _snapshots_gone = self.snapshots.send(SnapshotInput::Stop);
     }
 
+    fn has_ended(&self) -> bool {
+        self.failed || (self.stopping && self.node.is_idle())
+    }
+
     fn take_inputs(&mut self, now: Now, inputs: &mut Vec<NodeInput>) {
         let shared = self.shared.clone();
         let tree = shared.tree.read();
@@ -117,6 +125,7 @@ impl NodeThread {
                 NodeInput::Durable(zxid) => self.node.durable(zxid),
                 NodeInput::SnapshotEnded => {}
                 NodeInput::Stop => self.stopping = true,
+                NodeInput::Failed => self.failed = true,
             }
         }
         if now.mono_ms >= self.node.next_tick_ms() {

@@ -7,6 +7,7 @@ use mio::Waker;
 use mio::net::TcpStream;
 use node::{ConnId, Outbound, Session};
 use parking_lot::Mutex;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -29,7 +30,7 @@ pub(crate) struct Mail {
     pub bytes: Vec<u8>,
     pub items: Vec<(ConnId, Delivery)>,
     /// Accepted by another thread.
-    pub connections: Vec<TcpStream>,
+    pub connections: Vec<(TcpStream, SocketAddr)>,
     pub stop: bool,
 }
 
@@ -85,6 +86,12 @@ impl Mailbox {
         if self.put(change) {
             self.wake();
         }
+    }
+
+    /// Whether there is something to take.
+    #[inline]
+    pub fn has_mail(&self) -> bool {
+        self.filled.load(Ordering::Acquire)
     }
 
     /// Takes all mail; what is in `into` is dropped, its memory kept.

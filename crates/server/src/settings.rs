@@ -26,7 +26,6 @@ pub(crate) fn settings(config: &Config) -> Settings {
         container_check_interval_ms: features.container_check_interval_ms as i64,
         container_max_per_minute: i64::from(features.container_max_per_minute),
         container_max_never_used_ms: features.container_max_never_used_ms.map_or(0, |ms| ms as i64),
-        no_persistent_watches: false,
         auth: auth(config),
         throttle: throttle(config),
     }

@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tree::Tree;
 
@@ -20,6 +20,8 @@ pub(crate) enum NodeInput {
     Durable(i64),
     SnapshotEnded,
     Stop,
+    /// The log has failed: nothing more can be committed.
+    Failed,
 }
 
 /// The node thread's inbox.
@@ -97,6 +99,8 @@ pub(crate) struct Shared {
     /// What the connections of each I/O thread did since the start or `srst`.
     pub tallies: Vec<Mutex<Tally>>,
     pub trace_mask: AtomicI64,
+    /// The server is ending: what takes long is given up.
+    pub stopping: AtomicBool,
     /// Renewed by the node thread whenever it has done something.
     pub node_stats: Mutex<NodeStats>,
     pub listed: Mutex<Connections>,

@@ -28,18 +28,21 @@ const BYTES_PER_SECOND: f64 = 64.0 * 1024.0 * 1024.0;
 pub(crate) fn run(shared: Arc<Shared>, inputs: Receiver<SnapshotInput>, failed: Sender<StopReason>) {
     let storage = &shared.config.storage;
     let interval = storage.purge_interval_ms.map(Duration::from_millis);
-    if interval.is_some() {
-        purge(&shared);
-    }
+    let mut next_purge = interval.map(|_| Instant::now());
     loop {
-        let input = match interval {
-            Some(interval) => inputs.recv_timeout(interval),
+        if next_purge.is_some_and(|due| due <= Instant::now()) {
+            purge(&shared);
+            next_purge = interval.map(|interval| Instant::now() + interval);
+        }
+        let input = match next_purge {
+            Some(due) => inputs.recv_timeout(due.saturating_duration_since(Instant::now())),
             None => inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match input {
             Ok(SnapshotInput::Write(header)) => {
                 let zxid = header.zxid;
                 let written = write(&shared, &header);
+                // Also after a failure, so that nobody waits for the view to end.
                 shared.tree.write().thaw();
                 if let Err(error) = written {
                     let reason = StopReason::SnapshotFailed(format!("snapshot.{zxid:x}: {error}"));
@@ -50,7 +53,7 @@ pub(crate) fn run(shared: Arc<Shared>, inputs: Receiver<SnapshotInput>, failed: 
                 shared.counters.snapshots.fetch_add(1, Ordering::Relaxed);
                 shared.inbox.send(NodeInput::SnapshotEnded);
             }
-            Err(RecvTimeoutError::Timeout) => purge(&shared),
+            Err(RecvTimeoutError::Timeout) => {}
             Ok(SnapshotInput::Stop) | Err(RecvTimeoutError::Disconnected) => return,
         }
     }
@@ -77,6 +80,9 @@ fn write(shared: &Shared, header: &FrozenHeader) -> io::Result<()> {
     let mut written = 0usize;
     let mut more = true;
     while more {
+        if shared.stopping.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let hurry;
         {
             let tree = shared.tree.read();
@@ -97,6 +103,8 @@ fn write(shared: &Shared, header: &FrozenHeader) -> io::Result<()> {
             }
         }
     }
+    // The view is read to its end: writers need not keep it whole while the file is made durable.
+    shared.tree.write().thaw();
     let name = writer.finish(&shared.disk)?;
     let ms = start.elapsed().as_millis();
     tracing::info!(file = name, bytes = written, ms, "snapshot written");

@@ -17,7 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use thiserror::Error;
@@ -69,12 +69,14 @@ pub fn start(config: Config) -> Result<Server, StartError> {
     if config.ensemble.is_distributed() {
         return Err(StartError::Ensemble { servers: config.ensemble.membership.participants().count() });
     }
+    raise_file_limit();
     let clock = Clock::start();
     let storage = &config.storage;
     let disk = Disk::claim(&storage.data_dir, &storage.data_log_dir, storage.autocreate_dirs)?;
     let settings = Arc::new(settings::settings(&config));
     let seed = random_seed().map_err(system("cannot read random numbers"))?;
     let recovered = recover(&config, &settings, &disk, seed)?;
+    let replayed = recovered.report.txns;
     // The port is taken before any thread runs, but nothing is accepted before all do.
     let listener = listen(&config)?;
     let address = listener.local_addr().map_err(system("the listening socket has no address"))?;
@@ -86,6 +88,7 @@ pub fn start(config: Config) -> Result<Server, StartError> {
         counters: Counters::default(),
         tallies: (0..threads).map(|_| Mutex::default()).collect(),
         trace_mask: AtomicI64::new(DEFAULT_TRACE_MASK),
+        stopping: AtomicBool::new(false),
         inflight: Inflight::default(),
         inbox: Default::default(),
         watches: Watches::new(seed),
@@ -98,7 +101,7 @@ pub fn start(config: Config) -> Result<Server, StartError> {
         config: Arc::new(config),
     });
     let (stop, stopped) = mpsc::channel();
-    let threads = spawn_all(&shared, polls, listener, &stop, seed)?;
+    let threads = spawn_all(&shared, polls, listener, &stop, (replayed, seed))?;
     Ok(Server { shared, threads, stopped, stop, address })
 }
 
@@ -110,6 +113,18 @@ fn io_threads(config: &Config) -> usize {
     match config.rookeeper.io_threads {
         0 => (cores / 2).clamp(1, 16),
         n => (n as usize).min(64),
+    }
+}
+
+/// As many open files as the system lets this process have: each connection is one. Java does the same.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "the limit on open files cannot be raised; see ulimit -n");
+        }
     }
 }
 
@@ -237,7 +252,7 @@ fn spawn_all(
     polls: Vec<Poll>,
     listener: TcpListener,
     stop: &Sender<StopReason>,
-    seed: u64,
+    (replayed, seed): (u64, u64),
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let (log_in, log_out) = mpsc::channel();
     let (snapshot_in, snapshot_out) = mpsc::channel();
@@ -254,7 +269,7 @@ fn spawn_all(
     threads.push(spawn("log", move || log_thread::run(log, log_out, s, failed))?);
     let (s, failed) = (shared.clone(), stop.clone());
     threads.push(spawn("snapshot", move || snapshot_thread::run(s, snapshot_out, failed))?);
-    let thread = NodeThread::new(shared.clone(), node, log_in, snapshot_in, seed);
+    let thread = NodeThread::new(shared.clone(), node, log_in, snapshot_in, replayed, seed);
     threads.push(spawn("node", move || thread.run())?);
     let mut listener = Some(mio::net::TcpListener::from_std(listener));
     for (index, poll) in polls.into_iter().enumerate() {
@@ -295,6 +310,7 @@ impl Server {
     /// first; after a failure, nothing more is done: the next start recovers.
     pub fn wait(self) -> StopReason {
         let reason = self.stopped.recv().unwrap_or(StopReason::Asked);
+        self.shared.stopping.store(true, Ordering::Relaxed);
         if reason == StopReason::Asked {
             for mailbox in self.shared.mailboxes.iter() {
                 mailbox.send(|mail| mail.stop = true);
@@ -305,6 +321,8 @@ impl Server {
                     tracing::error!("a thread ended by a panic");
                 }
             }
+            // What failed while ending is more than what was asked for.
+            return self.stopped.try_iter().find(|r| *r != StopReason::Asked).unwrap_or(reason);
         }
         reason
     }

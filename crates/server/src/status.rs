@@ -88,24 +88,27 @@ fn latency(from: &node::Latency) -> admin::Latency {
 
 fn counts(shared: &Shared) -> admin::Counts {
     let tally = tally(shared);
-    let tree = shared.tree.read();
-    admin::Counts {
+    let mut counts = admin::Counts {
         latency: latency(&tally.latency),
         packets_received: tally.received,
         packets_sent: tally.sent,
         connections: shared.counters.connections.load(Ordering::Relaxed) as u64,
         outstanding: shared.inflight.requests().max(0) as u64,
-        last_zxid: tree.last_zxid(),
-        znodes: tree.len() as u64,
-        data_bytes: tree.data_bytes(),
-        ephemerals: tree.ephemeral_count() as u64,
         watches: shared.watches.count_both_tables() as u64,
-        sessions: tree.sessions().len() as u64,
         local_sessions: 0,
         uptime_ms: shared.clock.mono_ms() as u64,
         open_file_descriptors: std::fs::read_dir("/proc/self/fd").ok().map(|dir| dir.count() as u64),
         max_file_descriptors: rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
-    }
+        ..admin::Counts::default()
+    };
+    // The lock is held for what only the tree knows.
+    let tree = shared.tree.read();
+    counts.last_zxid = tree.last_zxid();
+    counts.znodes = tree.len() as u64;
+    counts.data_bytes = tree.data_bytes();
+    counts.ephemerals = tree.ephemeral_count() as u64;
+    counts.sessions = tree.sessions().len() as u64;
+    counts
 }
 
 fn configuration(shared: &Shared) -> admin::Configuration {

@@ -209,3 +209,17 @@ fn every_byte_and_bit(script: &Script, image: &Image, name: &str, zxid: i64) {
         }
     }
 }
+
+/// An unreadable snapshot still says how far the database had come.
+#[test]
+fn a_start_that_would_go_back_in_time_is_refused() {
+    let script = Script::generate(37, 20);
+    let image = written(&script, 20, log_only());
+    let with_snapshot =
+        |name: &str| recover(&with(&image, Dir::Snapshot, name, b"ZKSN cut"), &recover_options());
+    let refused = with_snapshot("snapshot.15").map(|_| ()).unwrap_err().to_string();
+    assert!(refused.contains("up to 0x15") && refused.contains("only to 0x14"), "{refused}");
+    for harmless in ["snapshot.14", "snapshot.100000000"] {
+        check(&with_snapshot(harmless).unwrap().tree, &script, 20).unwrap();
+    }
+}

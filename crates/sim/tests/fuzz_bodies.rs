@@ -72,6 +72,7 @@ fn samples(target: &str) -> Vec<Vec<u8>> {
             }
             vec![raw, framed]
         }
+        "connection" => connections(),
         "snapshot" => {
             let nodes = fresh_nodes();
             let mut samples = Vec::new();
@@ -102,6 +103,25 @@ fn samples(target: &str) -> Vec<Vec<u8>> {
     }
 }
 
+/// Conversations: every operation on one znode, and creates of every kind with what may follow them.
+fn connections() -> Vec<Vec<u8>> {
+    let index = |op: wire::OpCode| wire::OpCode::ALL.iter().position(|o| *o == op).unwrap() as u8;
+    let request = |op, body: &[u8]| [&[index(op)][..], &(body.len() as u16).to_be_bytes(), body].concat();
+    let create: &[u8] = b"\0\0\0\x02/a\0\0\0\x01x\0\0\0\x01\0\0\0\x1f\0\0\0\x05world\0\0\0\x06anyone\0\0\0\0";
+    let path: &[u8] = b"\0\0\0\x02/a\0\0\0\0\0\0\0\0";
+    let mut samples = Vec::new();
+    for op in wire::OpCode::ALL {
+        let made = request(wire::OpCode::Create, create);
+        samples.push([&[1][..], &made, &request(*op, path), &request(*op, create)].concat());
+        let mut part = op.code().to_be_bytes().to_vec();
+        part.extend(b"\0\xff\xff\xff\xff");
+        part.extend(create);
+        part.extend(b"\xff\xff\xff\xff\x01\xff\xff\xff\xff");
+        samples.push([&[1][..], &made, &request(wire::OpCode::Multi, &part)].concat());
+    }
+    samples
+}
+
 fn mutate(rng: &mut Rng, sample: &[u8]) -> Vec<u8> {
     let mut bytes = sample.to_vec();
     for _ in 0..rng.below(5) {
@@ -130,7 +150,7 @@ fn no_mutated_sample_makes_a_target_panic_or_greedy() {
     for (name, body) in TARGETS {
         let mut rng = Rng::new(9);
         let samples = samples(name);
-        let rounds = if matches!(name, "log" | "snapshot") { 3_000 } else { 20_000 };
+        let rounds = if matches!(name, "log" | "snapshot" | "connection") { 3_000 } else { 20_000 };
         for round in 0..rounds {
             let sample = &samples[round % samples.len()];
             let input = if round < samples.len() { sample.clone() } else { mutate(&mut rng, sample) };

@@ -51,17 +51,25 @@ impl AclTable {
         }
         let id = match self.ids.get(list.encoded()) {
             Some(id) => *id,
-            None => self.define(self.next, list.encoded()),
+            None => self.define(self.free_id(), list.encoded()),
         };
         self.entries.get_mut(&id).expect("ids name entries").references += 1;
         id
+    }
+
+    /// The next id; when those that a snapshot may name are used up, the lowest that is free.
+    fn free_id(&self) -> AclId {
+        if self.next < LAST_LOADED {
+            return self.next;
+        }
+        (1..LAST_LOADED).find(|id| !self.entries.contains_key(id)).unwrap_or(self.next)
     }
 
     fn define(&mut self, id: AclId, encoded: &[u8]) -> AclId {
         let list: Arc<[u8]> = encoded.into();
         self.entries.insert(id, Entry { list: Some(list.clone()), references: 0 });
         self.ids.insert(list, id);
-        self.next = self.next.max(id + 1);
+        self.next = self.next.max(id.saturating_add(1));
         id
     }
 

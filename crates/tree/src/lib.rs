@@ -166,10 +166,12 @@ impl Tree {
             depth += 1;
             at = self.nodes.get(at).parent;
         }
-        if at != ROOT {
-            self.push_path(at, out);
+        let mut deeper = Vec::new();
+        while at != ROOT {
+            deeper.push(at);
+            at = self.nodes.get(at).parent;
         }
-        for &id in chain[..depth].iter().rev() {
+        for &id in deeper.iter().rev().chain(chain[..depth].iter().rev()) {
             out.push('/');
             out.push_str(self.nodes.get(id).name());
         }

@@ -17,7 +17,7 @@ pub(super) static ACCESS: &[Spec] = &[
     property("enableEagerACLCheck", "3.6.0")
         .bool("false")
         .truth(|d, v| d.config.auth.eager_acl_check = v)
-        .doc("Refuses writes without permission before they go to the leader."),
+        .doc("Refuses writes without permission before they go to the leader. No effect without an ensemble."),
     property("authProvider.*", "3.3.0")
         .family()
         .doc("Class name of a further authentication scheme, one key for each: `SASLAuthenticationProvider`, `X509AuthenticationProvider`, `EnsembleAuthenticationProvider`, `KeyAuthenticationProvider`, `DigestAuthenticationProvider` or `IPAuthenticationProvider`, with `org.apache.zookeeper.server.auth.` in front. Classes of your own cannot be loaded."),

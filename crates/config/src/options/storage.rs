@@ -49,18 +49,18 @@ pub(super) static STORAGE: &[Spec] = &[
         .long("0")
         .unit("ms")
         .number(|d, v| d.config.storage.flush_delay_ms = millis(v))
-        .doc("How long a write may wait for others before the log is synced; 0: only while a sync runs."),
+        .doc("How long a write may wait for others before the log is synced; 0: only while a sync runs. No effect here: the log is synced as soon as the sync before it has ended."),
     property("maxWriteQueuePollTime", "3.6.0")
         .long("")
         .default_is("flushDelay ÷ 3")
         .unit("ms")
         .number(|d, v| d.max_write_queue_poll_ms = Some(millis(v)))
-        .doc("With `flushDelay`, how long to wait for the next write before syncing what is there."),
+        .doc("With `flushDelay`, how long to wait for the next write before syncing what is there. No effect here: the log is synced as soon as the sync before it has ended."),
     property("maxBatchSize", "3.6.0")
         .int("1000")
         .at_least(1, Outside::Default)
         .number(|d, v| d.config.storage.max_batch_size = count(v))
-        .doc("Transactions at which the log is synced without more waiting."),
+        .doc("Transactions at which the log is synced without more waiting. No effect here: the log is synced as soon as the sync before it has ended."),
     property("snapshot.compression.method", "3.6.0")
         .lenient_choice(&["", "gz", "snappy"], "")
         .default_is("not compressed")
@@ -77,7 +77,7 @@ pub(super) static STORAGE: &[Spec] = &[
     property("db.autocreate", "3.6.0")
         .bool("true")
         .truth(|d, v| d.config.storage.autocreate_db = v)
-        .doc("An empty folder counts as an empty database. `false` wants the file `initialize` for that, and otherwise does not vote before it has data."),
+        .doc("An empty folder counts as an empty database. `false` wants the file `initialize` for that, and otherwise does not vote before it has data. No effect without an ensemble."),
     property("digest.enabled", "3.6.0")
         .bool("true")
         .truth(|d, v| d.config.storage.digest_enabled = v)

@@ -13,24 +13,24 @@ pub(super) static THROTTLES: &[Spec] = &[
         .unit("ms")
         .at_least(1, Outside::Default)
         .number(|d, v| d.config.limits.request_throttle.stall_time_ms = millis(v))
-        .doc("How long one waits before it looks again."),
+        .doc("How long one waits before it looks again. No effect here: what waits stays in its connection, and goes with it."),
     property("request_throttle_drop_stale", "3.6.0")
         .bool("true")
         .truth(|d, v| d.config.limits.request_throttle.drop_stale = v)
-        .doc("Drops requests that have become pointless instead of executing them, and closes their connection."),
+        .doc("Drops requests that have become pointless instead of executing them, and closes their connection. No effect here: what waits stays in its connection, and goes with it."),
     property("request_stale_connection_check", "3.6.0")
         .bool("true")
         .truth(|d, v| d.config.limits.request_throttle.stale_connection_check = v)
-        .doc("Requests of a closed connection are pointless."),
+        .doc("Requests of a closed connection are pointless. No effect here: what waits stays in its connection, and goes with it."),
     property("request_stale_latency_check", "3.6.0")
         .bool("false")
         .truth(|d, v| d.config.limits.request_throttle.stale_latency_check = v)
-        .doc("Requests older than their session's timeout are pointless."),
+        .doc("Requests older than their session's timeout are pointless. No effect here: what waits stays in its connection, and goes with it."),
     property("request_throttler.shutdownTimeout", "3.6.0")
         .int("10000")
         .unit("ms")
         .number(|d, v| d.config.limits.request_throttle.shutdown_timeout_ms = millis(v))
-        .doc("How long stopping waits for requests in work."),
+        .doc("How long stopping waits for requests in work. No effect here: it waits for all of them."),
     property("throttled_op_wait_time", "3.7.0")
         .int("0")
         .unit("ms")

@@ -10,7 +10,7 @@ mod handshake;
 mod reaper;
 
 use crate::auth::AuthIds;
-use crate::limits::{BATCH_BYTES, BATCHES_IN_FLIGHT};
+use crate::limits::BATCHES_IN_FLIGHT;
 use crate::outbound::{ConnId, Outbound};
 use crate::prep::{Prep, Refusal, Request};
 use crate::reply;
@@ -303,11 +303,6 @@ impl Node {
     /// Whether there are records to make durable.
     pub fn has_batch(&self) -> bool {
         !self.building.is_empty() && self.in_flight.len() < BATCHES_IN_FLIGHT
-    }
-
-    /// Whether so much waits for the log that nothing more should be submitted for now.
-    pub fn is_full(&self) -> bool {
-        self.building.bytes.len() >= BATCH_BYTES
     }
 
     /// The records built since the last call, to be made durable in the order of the calls.

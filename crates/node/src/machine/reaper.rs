@@ -4,7 +4,7 @@ use super::{Node, Now};
 use crate::settings::Settings;
 use std::collections::VecDeque;
 use tree::Tree;
-use wire::data::Owner;
+use wire::data::{Owner, StatPersisted};
 use wire::txn::TxnHeader;
 use wire::{OpCode, file};
 
@@ -28,6 +28,18 @@ impl Reaper {
     }
 }
 
+/// Whether a znode without children is to go.
+fn is_due(stat: &StatPersisted, settings: &Settings, wall_ms: i64) -> bool {
+    let never_used_ms = settings.container_max_never_used_ms;
+    let age_ms = wall_ms - stat.mtime;
+    match Owner::decode(stat.ephemeral_owner, settings.owners) {
+        Owner::Container if stat.cversion > 0 => true,
+        Owner::Container => never_used_ms > 0 && age_ms > never_used_ms,
+        Owner::Ttl(ttl_ms) => age_ms > ttl_ms,
+        Owner::Persistent | Owner::Session(_) => false,
+    }
+}
+
 impl Node {
     pub(super) fn reap(&mut self, tree: &Tree, now: Now) {
         if now.mono_ms >= self.reaper.next_scan_ms {
@@ -48,17 +60,7 @@ impl Node {
     }
 
     fn scan(&self, tree: &Tree, wall_ms: i64) -> VecDeque<String> {
-        let never_used_ms = self.settings.container_max_never_used_ms;
-        let due = tree.reapable().filter(|node| {
-            let stat = node.stored_stat();
-            let age_ms = wall_ms - stat.mtime;
-            match node.owner() {
-                Owner::Container if stat.cversion > 0 => true,
-                Owner::Container => never_used_ms > 0 && age_ms > never_used_ms,
-                Owner::Ttl(ttl_ms) => age_ms > ttl_ms,
-                Owner::Persistent | Owner::Session(_) => false,
-            }
-        });
+        let due = tree.reapable().filter(|node| is_due(&node.stored_stat(), &self.settings, wall_ms));
         due.map(|node| node.path()).collect()
     }
 
@@ -69,7 +71,10 @@ impl Node {
         let out = &mut self.building.bytes;
         let start = file::begin_record(out);
         TxnHeader { session_id: 0, cxid: 0, zxid, time_ms: now.wall_ms, op }.encode(out);
-        if self.prep.reap(tree, zxid, path, out) {
+        // It may have been used, renewed or made anew since it was found.
+        let settings = self.settings.clone();
+        let due = |stat: &StatPersisted| is_due(stat, &settings, now.wall_ms);
+        if self.prep.reap(tree, zxid, path, due, out) {
             let proposed = self.zab.propose();
             debug_assert_eq!(proposed, zxid);
             self.finish_record(start, zxid, true);

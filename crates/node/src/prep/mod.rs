@@ -16,7 +16,7 @@ use overlay::{Overlay, Pending, PendingAcl};
 use std::borrow::Cow;
 use std::sync::Arc;
 use tree::{Tree, digest};
-use wire::data::{Owner, perm};
+use wire::data::{Owner, StatPersisted, perm};
 use wire::request::{SetAclRequest, SetDataRequest, VersionedPath};
 use wire::txn::Txn;
 use wire::{DecodeError, ErrorCode, OpCode, Reader};
@@ -244,16 +244,20 @@ impl Prep {
     }
 
     /// The reaper's own deleteContainer. `false` if the znode is not to be deleted any more.
-    pub fn reap(&mut self, tree: &Tree, zxid: i64, path: &str, out: &mut Vec<u8>) -> bool {
+    pub fn reap(
+        &mut self,
+        tree: &Tree,
+        zxid: i64,
+        path: &str,
+        due: impl Fn(&StatPersisted) -> bool,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let Ok(parent_path) = deletable(path) else { return false };
         let (Some(node), Some(parent)) = (self.overlay.get(tree, path), self.overlay.get(tree, parent_path))
         else {
             return false;
         };
-        let reapable = match Owner::decode(node.stat.ephemeral_owner, self.settings.owners) {
-            Owner::Container | Owner::Ttl(_) => node.children == 0,
-            Owner::Persistent | Owner::Session(_) => false,
-        };
+        let reapable = node.children == 0 && due(&node.stat);
         if reapable {
             self.stage_delete(zxid, path, &node, parent_path, &parent);
             Txn::Delete { path: Cow::Borrowed(path), container: true }.encode(out);
@@ -386,7 +390,7 @@ impl Prep {
         let mut bytes = 0;
         let listed = paths.iter().take_while(|path| {
             bytes += path.len() + 4;
-            bytes <= CLOSE_SESSION_LIST_BYTES
+            bytes <= CLOSE_SESSION_LIST_BYTES.min(self.settings.max_record.saturating_sub(2 * RECORD_MARGIN))
         });
         let listed = listed.map(|path| Cow::Borrowed(path.as_str())).collect();
         Txn::CloseSession { paths: self.settings.close_session_paths.then_some(listed) }.encode(out);

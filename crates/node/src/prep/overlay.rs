@@ -126,6 +126,7 @@ impl Overlay {
             None => path.into(),
         };
         self.order.push_back((new.zxid, key.clone()));
+        self.forget_ephemeral(&key);
         self.list_ephemeral(&key, &new);
         let replaced = self.changes.insert(key.clone(), new);
         if let Some(undo) = &mut self.undo {

@@ -1,5 +1,6 @@
 //! Clients that mean no good, while one that does keeps getting its answers. Afterwards the server takes new sessions,
 //! has forgotten the others, and stops cleanly.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use crate::support::{Folder, Server, command, free_port};
 use crate::{printed, zoo_cfg};

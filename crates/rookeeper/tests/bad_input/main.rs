@@ -1,6 +1,6 @@
 //! Whatever the server is given, it says what is wrong and what to do, or it goes on serving everybody else. It never
 //! panics: nothing here may make it print a backtrace or end by a signal.
-#![allow(clippy::unwrap_used, reason = "the helpers of tests may do what tests may")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "../support/mod.rs"]
 mod support;

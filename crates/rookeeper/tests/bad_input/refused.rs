@@ -1,5 +1,6 @@
 //! Starts that must not succeed. Each ends by itself with its exit code and a message that names the place, the
 //! trouble and the way out; and a refused folder is left as it was.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use crate::support::{Folder, Server, command, free_port};
 use crate::{printed, zoo_cfg};

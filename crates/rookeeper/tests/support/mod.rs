@@ -1,4 +1,5 @@
 //! The built server in a process of its own, on a folder of its own, for the tests that talk to it from outside.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};

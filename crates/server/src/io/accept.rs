@@ -22,7 +22,7 @@ impl Acceptor {
     }
 
     /// The next connection that the limits allow, and the thread it goes to. `None` when no more wait.
-    pub fn next(&mut self, shared: &Shared) -> Option<(TcpStream, usize)> {
+    pub fn next(&mut self, shared: &Shared) -> Option<(TcpStream, SocketAddr, usize)> {
         loop {
             let (stream, peer) = match self.listener.accept() {
                 Ok(accepted) => accepted,
@@ -42,13 +42,13 @@ impl Acceptor {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, %peer, "cannot set TCP_NODELAY");
             }
-            if shared.config.listen.tcp_keep_alive {
-                if let Err(error) = rustix::net::sockopt::set_socket_keepalive(&stream, true) {
-                    tracing::debug!(%error, %peer, "cannot set SO_KEEPALIVE");
-                }
+            if shared.config.listen.tcp_keep_alive
+                && let Err(error) = rustix::net::sockopt::set_socket_keepalive(&stream, true)
+            {
+                tracing::debug!(%error, %peer, "cannot set SO_KEEPALIVE");
             }
             self.next = (self.next + 1) % self.threads;
-            return Some((stream, self.next));
+            return Some((stream, peer, self.next));
         }
     }
 }
@@ -83,13 +83,13 @@ pub(super) fn list(shared: &Shared, id: ConnId, peer: SocketAddr, stats: Arc<Con
 
 pub(super) fn unlist(shared: &Shared, id: ConnId, peer: SocketAddr) {
     shared.listed.lock().connections.remove(&id);
-    forget(shared, Some(peer));
+    forget(shared, peer);
 }
 
 /// Takes back what [`admit`] counted.
-pub(super) fn forget(shared: &Shared, peer: Option<SocketAddr>) {
+pub(super) fn forget(shared: &Shared, peer: SocketAddr) {
     shared.counters.connections.fetch_sub(1, Ordering::Relaxed);
-    let Some(ip) = peer.map(|p| p.ip()) else { return };
+    let ip = peer.ip();
     let mut listed = shared.listed.lock();
     if let Some(count) = listed.per_ip.get_mut(&ip) {
         *count -= 1;

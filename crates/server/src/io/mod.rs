@@ -16,6 +16,7 @@ use node::{Conn, ConnContext, ConnId, Progress, Submission, Tally};
 use slab::Slab;
 use slot::{Received, Slot};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -28,6 +29,10 @@ const ARENA_BYTES: usize = 512 << 10;
 const READ_BYTES: usize = 64 << 10;
 /// Connections handled under one hold of the shared lock.
 const SLICE: usize = 8;
+/// How often in one turn mail alone is looked at.
+const MAIL_ROUNDS: usize = 8;
+/// A mail buffer that grew beyond this is given back.
+const MAIL_KEPT_BYTES: usize = 4 << 20;
 const MAINTENANCE_MS: i64 = 1000;
 const STALL_RETRY_MS: i64 = 5;
 
@@ -107,6 +112,7 @@ impl IoThread {
                 other => other?,
             }
             let now_ms = self.shared.clock.mono_ms();
+            self.retry_stalled();
             for event in &events {
                 match event.token() {
                     WAKE => {}
@@ -141,18 +147,17 @@ impl IoThread {
 
     fn accept(&mut self, now_ms: i64) {
         let Some(mut acceptor) = self.acceptor.take() else { return };
-        while let Some((stream, thread)) = acceptor.next(&self.shared) {
+        while let Some((stream, peer, thread)) = acceptor.next(&self.shared) {
             if thread == self.index {
-                self.adopt(stream, now_ms);
+                self.adopt(stream, peer, now_ms);
             } else {
-                self.shared.mailboxes[thread].send(|mail| mail.connections.push(stream));
+                self.shared.mailboxes[thread].send(|mail| mail.connections.push((stream, peer)));
             }
         }
         self.acceptor = Some(acceptor);
     }
 
-    fn adopt(&mut self, mut stream: TcpStream, now_ms: i64) {
-        let Ok(peer) = stream.peer_addr() else { return accept::forget(&self.shared, None) };
+    fn adopt(&mut self, mut stream: TcpStream, peer: SocketAddr, now_ms: i64) {
         let entry = self.slots.vacant_entry();
         let slot = entry.key();
         self.generation = self.generation.wrapping_add(1);
@@ -160,7 +165,7 @@ impl IoThread {
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(&mut stream, Token(slot), interest) {
             tracing::warn!(%error, %peer, "a connection cannot be watched and is dropped");
-            return accept::forget(&self.shared, Some(peer));
+            return accept::forget(&self.shared, peer);
         }
         let conn = Conn::new(id, peer.ip());
         accept::list(&self.shared, id, peer, conn.stats().clone());
@@ -211,18 +216,23 @@ impl IoThread {
     /// Lets connections handle what was received, and what they had kept, a slice at a time.
     fn handle(&mut self, now_ms: i64) {
         let shared = self.shared.clone();
+        let mailbox = &shared.mailboxes[self.index];
         let mut from = 0;
+        let mut idle_rounds = 0;
         loop {
-            let more = from < self.received.len();
-            if !more && !shared.mailboxes[self.index].take(&mut self.mail) {
-                return;
+            if from == self.received.len() {
+                // Mail that comes after the last round wakes this thread again: replies must not wait for silence.
+                idle_rounds += 1;
+                if !mailbox.has_mail() || idle_rounds > MAIL_ROUNDS {
+                    return;
+                }
             }
             let tree = shared.tree.read();
-            // Whatever was applied before this lock has its events in the mailbox: they come first.
-            if more {
-                shared.mailboxes[self.index].take(&mut self.mail);
+            // Whatever was applied before this lock has its events in the mailbox: they come first. So the mail is
+            // taken under the lock, never before it.
+            if mailbox.take(&mut self.mail) {
+                self.deliver(now_ms);
             }
-            self.deliver(now_ms);
             let mut cx = ConnContext {
                 tree: &tree,
                 watches: &shared.watches,
@@ -283,11 +293,11 @@ impl IoThread {
                 self.received.push(Received { slot, start: 0, end: 0 });
             }
         }
-        for stream in mail.connections.drain(..) {
-            self.adopt(stream, now_ms);
+        for (stream, peer) in mail.connections.drain(..) {
+            self.adopt(stream, peer, now_ms);
         }
         mail.stop = false;
-        self.mail = mail;
+        self.mail = if mail.bytes.capacity() > MAIL_KEPT_BYTES { Mail::default() } else { mail };
     }
 
     fn answer_words(&mut self) {
@@ -303,17 +313,16 @@ impl IoThread {
     }
 
     fn send(&mut self) {
+        let now_ms = self.shared.clock.mono_ms();
         let max_buffer = self.shared.settings.max_buffer;
         for slot in std::mem::take(&mut self.dirty) {
             let Some(s) = self.slots.get_mut(slot) else { continue };
             s.mailed = false;
             self.tally.add(&s.conn.take_tally());
-            s.send();
+            s.send(now_ms);
             if s.gone || (s.closing && !s.conn.has_outgoing()) {
                 self.remove(slot);
-            } else if s.conn.has_kept_requests() && s.conn.wants_bytes(max_buffer) {
-                s.queue(slot, &mut self.ready);
-            } else if s.readable && s.conn.wants_bytes(max_buffer) {
+            } else if (s.conn.has_kept_requests() || s.readable) && s.conn.wants_bytes(max_buffer) {
                 s.queue(slot, &mut self.ready);
             }
         }
@@ -346,8 +355,9 @@ impl IoThread {
         for slot in overdue {
             self.remove(slot);
         }
-        self.retry_stalled();
         self.send();
+        // The poll tells of a waiting connection only once: after a failure to take it, this is the next try.
+        self.accept(now_ms);
     }
 
     fn retry_stalled(&mut self) {
@@ -357,16 +367,16 @@ impl IoThread {
         for (slot, s) in &mut self.slots {
             if s.conn.is_stalled() {
                 s.queue(slot, &mut self.ready);
-                self.stalled = true;
             }
         }
     }
 
     fn close_all(&mut self) {
+        let now_ms = self.shared.clock.mono_ms();
         let all: Vec<usize> = self.slots.iter().map(|(slot, _)| slot).collect();
         for slot in all {
             if let Some(s) = self.slots.get_mut(slot) {
-                s.send();
+                s.send(now_ms);
             }
             self.remove(slot);
         }

@@ -15,8 +15,6 @@ pub(super) struct Slot {
     pub peer: SocketAddr,
     /// The socket may have bytes: cleared when a read did not fill its buffer.
     pub readable: bool,
-    /// The peer sends no more: once what it sent is read, the end is read.
-    pub ended: bool,
     pub writable: bool,
     /// In the list of slots with something to do.
     pub queued: bool,
@@ -26,7 +24,12 @@ pub(super) struct Slot {
     pub closing: bool,
     /// The socket has failed or ended.
     pub gone: bool,
-    pub last_io_ms: i64,
+    /// The peer sends no more: reading goes on until it has ended.
+    read_closed: bool,
+    /// How much of the outgoing bytes is sent already.
+    sent: usize,
+    accepted_ms: i64,
+    last_io_ms: i64,
 }
 
 /// Bytes of the arena that belong to a slot; none when it only has kept bytes to handle.
@@ -43,20 +46,22 @@ impl Slot {
             stream,
             peer,
             readable: false,
-            ended: false,
             writable: true,
             queued: false,
             mailed: false,
             closing: false,
             gone: false,
+            read_closed: false,
+            sent: 0,
+            accepted_ms: now_ms,
             last_io_ms: now_ms,
         }
     }
 
     pub fn on_ready(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-        self.ended |= event.is_read_closed();
         self.writable |= event.is_writable();
+        self.read_closed |= event.is_read_closed() || event.is_error();
     }
 
     pub fn queue(&mut self, slot: usize, ready: &mut Vec<usize>) {
@@ -77,10 +82,10 @@ impl Slot {
                 0
             }
             Ok(n) => {
-                // The poll tells of every arrival after this call, so a short read means: nothing more for now. An
-                // end that came with the last bytes has been told of already.
-                self.readable = n == into.len() || self.ended;
-                self.last_io_ms = now_ms;
+                // The poll tells of every arrival after this call, so a short read means: nothing more for now. An end
+                // that came together with bytes is not told again.
+                self.readable = n == into.len() || self.read_closed;
+                self.heard(now_ms);
                 n
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
@@ -95,17 +100,32 @@ impl Slot {
         }
     }
 
+    /// The peer is alive, whether or not its requests can be handled now.
+    fn heard(&mut self, now_ms: i64) {
+        self.last_io_ms = now_ms;
+        if let Some(session) = self.conn.session() {
+            session.touch(now_ms);
+        }
+    }
+
     /// One write call, or several while the socket takes everything it is given.
-    pub fn send(&mut self) {
+    pub fn send(&mut self, now_ms: i64) {
         while self.conn.has_outgoing() && self.writable && !self.gone {
             let out = self.conn.outgoing();
-            match self.stream.write(out) {
-                Ok(n) if n == out.len() => {
-                    // An idle connection holds no memory; a busy one keeps a small buffer.
-                    if out.capacity() > 64 * 1024 { *out = Vec::new() } else { out.clear() }
-                }
+            match self.stream.write(&out[self.sent..]) {
                 Ok(n) => {
-                    out.drain(..n);
+                    self.sent += n;
+                    if self.sent == out.len() {
+                        self.sent = 0;
+                        // An idle connection holds no memory; a busy one keeps a small buffer.
+                        if out.capacity() > 64 * 1024 { *out = Vec::new() } else { out.clear() }
+                    } else if self.sent * 2 > out.len() {
+                        out.drain(..self.sent);
+                        self.sent = 0;
+                    }
+                    if n > 0 {
+                        self.heard(now_ms);
+                    }
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => self.writable = false,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -122,7 +142,8 @@ impl Slot {
         }
         match self.conn.session() {
             Some(session) => silent_ms > i64::from(session.timeout_ms()),
-            None => self.conn.is_fresh() && silent_ms > fresh_ms,
+            // From the beginning: a peer that sends a byte now and then is no better than a silent one.
+            None => self.conn.is_fresh() && now_ms - self.accepted_ms > fresh_ms,
         }
     }
 }

@@ -10,6 +10,7 @@ mod stage;
 
 use crate::check::{sessions, state};
 use client::Client;
+pub(crate) use outbox::{Delivery, Outbox};
 use server::Server;
 use stage::{Event, Stage};
 use std::collections::BTreeMap;

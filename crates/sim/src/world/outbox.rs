@@ -4,7 +4,7 @@ use node::{ConnId, Outbound, Session};
 use std::sync::Arc;
 
 #[derive(Debug)]
-pub(super) enum Delivery {
+pub(crate) enum Delivery {
     Event(Vec<u8>),
     /// With its latency in ms.
     Reply(Vec<u8>, u64),
@@ -13,7 +13,7 @@ pub(super) enum Delivery {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Outbox(pub Vec<(ConnId, Delivery)>);
+pub(crate) struct Outbox(pub Vec<(ConnId, Delivery)>);
 
 impl Outbound for Outbox {
     fn event(&mut self, conn: ConnId, frame: &[u8]) {

@@ -3,6 +3,10 @@
 //! `fuzz/` runs them under a coverage-guided fuzzer; the tests of this crate run them over mutated samples, so that
 //! every build tries some.
 
+mod connection;
+
+pub use connection::connection;
+
 use crate::disk::Image;
 use crate::run::recover_options;
 use crate::{Rng, SimDisk};
@@ -19,8 +23,14 @@ use wire::{DecodeError, OpCode, Reader, file, frame};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 5] =
-    [("frames", frames), ("requests", requests), ("log", log), ("snapshot", snapshot), ("config", config)];
+pub const TARGETS: [Target; 6] = [
+    ("frames", frames),
+    ("requests", requests),
+    ("connection", connection),
+    ("log", log),
+    ("snapshot", snapshot),
+    ("config", config),
+];
 
 /// A stream of frames: what is split off is never longer than allowed, and all bytes are used in order.
 pub fn frames(bytes: &[u8]) {
