@@ -153,14 +153,18 @@ fn recover(config: &Config, settings: &Settings, disk: &Disk, seed: u64) -> Resu
     for what in report.repaired.iter().chain(&report.warnings) {
         tracing::warn!("{what}");
     }
+    // A database without a snapshot gets one at once: logs alone, trusted this time, would be refused the next.
+    let needs_snapshot = report.snapshot.is_none();
     if report.fresh {
         tracing::info!(dir, "new database");
-        first_snapshot(disk, &mut recovered, storage)
-            .map_err(|source| StartError::System { what: "cannot write the first snapshot", source })?;
     } else {
         let zxid = format!("{:#x}", recovered.tree.last_zxid());
         let (snapshot, txns) = (report.snapshot.as_deref().unwrap_or("none"), report.txns);
         tracing::info!(dir, snapshot, txns, zxid, znodes = recovered.tree.len(), "database restored");
+    }
+    if needs_snapshot {
+        first_snapshot(disk, &mut recovered, storage)
+            .map_err(|source| StartError::System { what: "cannot write the first snapshot", source })?;
     }
     Ok(recovered)
 }

@@ -356,8 +356,6 @@ impl IoThread {
             self.remove(slot);
         }
         self.send();
-        // The poll tells of a waiting connection only once: after a failure to take it, this is the next try.
-        self.accept(now_ms);
     }
 
     fn retry_stalled(&mut self) {
