@@ -148,7 +148,8 @@ fn connection(listed: &Listed) -> admin::Connection {
         address: listed.peer,
         interest: if asking { admin::Interest::None } else { admin::Interest::Read },
         queued: stats.queued,
-        received: stats.received,
+        // The word itself was received, as Apache counts.
+        received: stats.received + u64::from(asking),
         sent: stats.sent,
         session,
     }
