@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::logging::say;
 use crate::{folders, serve};
 use std::process::ExitCode;
 
@@ -77,16 +78,16 @@ impl Command {
             Command::Serve(settings) => serve::serve(&settings),
             Command::PrintConfig(settings) => serve::print_config(&settings),
             Command::ConfigReference => {
-                print!("{}", config::reference_page());
+                say!("{}", config::reference_page().trim_end());
                 ExitCode::SUCCESS
             }
             Command::Folders(command) => command.run(),
             Command::Version => {
-                println!("rookeeper {}, compatible with Apache ZooKeeper 3.9.5", env!("CARGO_PKG_VERSION"));
+                say!("rookeeper {}, compatible with Apache ZooKeeper 3.9.5", env!("CARGO_PKG_VERSION"));
                 ExitCode::SUCCESS
             }
             Command::Help => {
-                println!("{USAGE}");
+                say!("{USAGE}");
                 ExitCode::SUCCESS
             }
         }

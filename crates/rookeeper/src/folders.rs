@@ -87,7 +87,7 @@ impl Command {
             Ok(false) => ExitCode::from(FOUND),
             Err(ToolError::Io(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("rookeeper: {error}");
+                crate::logging::complain!("rookeeper: {error}");
                 ExitCode::from(FAILED)
             }
         }

@@ -10,7 +10,7 @@ fn main() -> std::process::ExitCode {
     match arguments::parse(&words) {
         Ok(command) => command.run(),
         Err(message) => {
-            eprintln!("{message}");
+            logging::complain!("{message}");
             std::process::ExitCode::from(2)
         }
     }

@@ -55,7 +55,7 @@ pub(crate) fn print_config(settings: &Settings) -> ExitCode {
             for finding in &loaded.findings {
                 complain!("{finding}");
             }
-            print!("{}", config::listing(&loaded.config));
+            say!("{}", config::listing(&loaded.config).trim_end());
             ExitCode::SUCCESS
         }
         Err(message) => {
@@ -87,7 +87,7 @@ pub(crate) fn serve(settings: &Settings) -> ExitCode {
             complain!("rookeeper cannot start: {error}");
             return ExitCode::from(match error {
                 StartError::Disk(_) => NO_DATA_DIR,
-                StartError::Ensemble { .. } => BAD_CONFIG,
+                StartError::Ensemble { .. } | StartError::NoClientPort { .. } => BAD_CONFIG,
                 StartError::Recover { .. } | StartError::Listen { .. } | StartError::System { .. } => {
                     UNEXPECTED
                 }

@@ -38,6 +38,10 @@ pub enum StartError {
          that each run alone would lose data. Remove the server.N lines to run a single server"
     )]
     Ensemble { servers: usize },
+    #[error(
+        "this configuration has no clientPort, so no client could connect. Write clientPort=2181 into it{tls}"
+    )]
+    NoClientPort { tls: &'static str },
 }
 
 /// Why a running server ends.
@@ -68,6 +72,14 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
 pub fn start(config: Config) -> Result<Server, StartError> {
     if config.ensemble.is_distributed() {
         return Err(StartError::Ensemble { servers: config.ensemble.membership.participants().count() });
+    }
+    if config.listen.client.is_none() {
+        let tls = if config.listen.secure_client.is_some() {
+            " (this version has no TLS: secureClientPort is not served, and never in plain text)"
+        } else {
+            ""
+        };
+        return Err(StartError::NoClientPort { tls });
     }
     raise_file_limit();
     let clock = Clock::start();

@@ -93,6 +93,16 @@ fn an_ensemble_is_refused() {
     assert!(!data.join("version-2").exists(), "a refused configuration leaves the data alone");
 }
 
+/// A configuration for TLS only must not become an open port.
+#[test]
+fn a_configuration_without_a_client_port_is_refused() {
+    let folder = Folder::new("no-client-port");
+    let data = folder.path().join("data");
+    let cfg = format!("dataDir={}\nsecureClientPort={}\n", data.display(), free_port());
+    refused_cfg(folder.path(), &cfg, BAD_CONFIG, &["no clientPort", "never in plain text"]);
+    assert!(!data.exists(), "a refused configuration leaves the data alone");
+}
+
 #[test]
 fn a_folder_in_use_is_refused() {
     let (first, second) = (Folder::new("in-use-1"), Folder::new("in-use-2"));
