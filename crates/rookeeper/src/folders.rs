@@ -78,6 +78,25 @@ pub(crate) fn parse(name: &str, words: &[String]) -> Result<Command, String> {
     })
 }
 
+/// Damage is an answer, not a failure to answer: scripts tell the two apart by the exit code.
+fn verify(disk: &server::Disk, out: &mut dyn Write) -> Result<bool, ToolError> {
+    match tools::verify(disk, false) {
+        Ok(seen) => {
+            if seen.report.snapshot.is_none() {
+                writeln!(out, "not sound: there is no snapshot here, so no database that could be restored")?;
+                return Ok(false);
+            }
+            seen.write(out)?;
+            Ok(seen.is_sound())
+        }
+        Err(ToolError::Recover(journal::RecoverError::Io(error))) => Err(error.into()),
+        Err(error) => {
+            writeln!(out, "not sound: {error}")?;
+            Ok(false)
+        }
+    }
+}
+
 impl Command {
     pub(crate) fn run(self) -> ExitCode {
         let mut out = BufWriter::new(io::stdout().lock());
@@ -96,11 +115,7 @@ impl Command {
     /// Whether all is well.
     fn answer(&self, out: &mut dyn Write) -> Result<bool, ToolError> {
         match self {
-            Command::Verify(folder) => {
-                let seen = tools::verify(&folder.disk()?, false)?;
-                seen.write(out)?;
-                Ok(seen.is_sound())
-            }
+            Command::Verify(folder) => verify(&folder.disk()?, out),
             Command::Dump { file, options } => dump(file, *options, out).map(|()| true),
             Command::Compare { first, second } => compare(first, second, out),
             Command::Compat { target, folder } => {
