@@ -4,6 +4,7 @@
 //! server rewrites as a side effect: without transaction, version or event. Nested quotas: only the deepest counts.
 
 use crate::{NodeId, QUOTA, Tree};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 const LIMITS: &str = "zookeeper_limits";
@@ -62,7 +63,7 @@ fn value(text: &str, key: &str) -> Option<i64> {
 }
 
 /// Null data is no text at all: Java trips over it.
-fn text(data: Option<&[u8]>) -> Option<std::borrow::Cow<'_, str>> {
+fn text(data: Option<&[u8]>) -> Option<Cow<'_, str>> {
     data.map(String::from_utf8_lossy)
 }
 
@@ -89,19 +90,31 @@ impl Usage {
     }
 }
 
+/// Apache's table of quotas leaves blank names out of a path, so that a quota on `/a/ ` is kept as one on `/a`.
+fn kept_as(path: &str) -> Cow<'_, str> {
+    let is_blank = |name: &&str| name.chars().all(|c| c <= ' ');
+    let mut names = path.split('/').skip(1);
+    if !names.any(|name| is_blank(&name)) {
+        return Cow::Borrowed(path);
+    }
+    let names = path.split('/').filter(|name| !is_blank(name));
+    Cow::Owned(names.flat_map(|name| ["/", name]).collect())
+}
+
 impl Quotas {
     pub fn add(&mut self, path: &str) {
-        self.paths.insert(path.to_owned());
+        self.paths.insert(kept_as(path).into_owned());
     }
 
-    fn deepest<'a>(&self, path: &'a str) -> Option<&'a str> {
+    fn deepest(&self, path: &str) -> Option<&str> {
         if self.paths.is_empty() {
             return None;
         }
-        let mut at = path;
+        let path = kept_as(path);
+        let mut at: &str = &path;
         while !at.is_empty() {
-            if self.paths.contains(at) {
-                return Some(at);
+            if let Some(own) = self.paths.get(at) {
+                return Some(own);
             }
             at = &at[..at.rfind('/')?];
         }
@@ -110,11 +123,10 @@ impl Quotas {
 
     pub fn governing(&self, tree: &Tree, path: &str) -> Option<Quota<'_>> {
         let at = self.deepest(path)?;
-        let own = self.paths.get(at)?;
         let node = |name: &str| tree.get(&format!("{QUOTA}{at}/{name}"));
         let limits = Limits::parse(node(LIMITS)?.data());
         let usage = node(STATS).map(|stats| Usage::parse(stats.data()));
-        Some(Quota { path: own, limits, usage })
+        Some(Quota { path: at, limits, usage })
     }
 }
 
@@ -136,7 +148,7 @@ impl Tree {
 
     pub(crate) fn quota_deleted(&mut self, path: &str, bytes: usize) {
         if let Some(at) = governed(path, LIMITS) {
-            self.quotas.paths.remove(at);
+            self.quotas.paths.remove(kept_as(at).as_ref());
         }
         self.charge(path, -(bytes as i64), -1);
     }
@@ -210,6 +222,17 @@ mod tests {
         for unreadable in ["nonsense", "count=,bytes=3", "count=x", ",count=3", "count=1,bytes"] {
             assert_eq!(value(unreadable, "count"), None, "{unreadable}");
         }
+    }
+
+    #[test]
+    fn blank_names_are_left_out() {
+        assert_eq!(kept_as("/a/b"), "/a/b");
+        assert_eq!(kept_as("/a/ "), "/a");
+        assert_eq!(kept_as("/a/ /b"), "/a/b");
+        let mut quotas = Quotas::default();
+        quotas.add("/a/ ");
+        assert_eq!(quotas.deepest("/a/b/c"), Some("/a"));
+        assert_eq!(quotas.deepest("/b"), None);
     }
 
     #[test]
