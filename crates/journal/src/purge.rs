@@ -1,6 +1,7 @@
 //! Removing what recovery no longer needs (quorum-and-disk §4.9).
 
 use crate::names;
+use crate::recover::numbered;
 use crate::snapshot_reader::is_plausible;
 use crate::storage::{Dir, Storage};
 use std::io;
@@ -15,33 +16,24 @@ pub struct PurgeReport {
 /// one that may begin before it and reach beyond it, too (ZOOKEEPER-2574). With fewer whole snapshots, removes nothing.
 pub fn purge<S: Storage>(storage: &S, retain: usize) -> io::Result<PurgeReport> {
     let mut snapshots = numbered(storage, Dir::Snapshot, names::snapshot_zxid)?;
-    snapshots.sort_by(|a, b| b.cmp(a));
+    snapshots.reverse();
     let mut kept = 0;
     let mut oldest_kept = None;
-    for (zxid, name) in &snapshots {
-        if kept < retain.max(1) && is_plausible(storage, name)? {
+    for file in &snapshots {
+        if kept < retain.max(1) && is_plausible(storage, &file.name)? {
             kept += 1;
-            oldest_kept = Some(*zxid);
+            oldest_kept = Some(file.zxid);
         }
     }
     let mut report = PurgeReport::default();
     let Some(oldest) = oldest_kept.filter(|_| kept >= retain) else { return Ok(report) };
     let logs = numbered(storage, Dir::Log, names::log_zxid)?;
-    let reaching = logs.iter().map(|(zxid, _)| *zxid).filter(|z| *z <= oldest).max().unwrap_or(oldest);
-    let old_snapshots = snapshots.into_iter().filter(|(z, _)| *z < oldest).map(|(_, n)| (Dir::Snapshot, n));
-    let old_logs = logs.into_iter().filter(|(z, _)| *z < reaching).map(|(_, n)| (Dir::Log, n));
+    let reaching = logs.iter().map(|log| log.zxid).filter(|z| *z <= oldest).max().unwrap_or(oldest);
+    let old_snapshots = snapshots.into_iter().filter(|f| f.zxid < oldest).map(|f| (Dir::Snapshot, f.name));
+    let old_logs = logs.into_iter().filter(|f| f.zxid < reaching).map(|f| (Dir::Log, f.name));
     for (dir, name) in old_snapshots.chain(old_logs) {
         storage.remove(dir, &name)?;
         report.removed.push((dir, name));
     }
     Ok(report)
-}
-
-fn numbered<S: Storage>(
-    storage: &S,
-    dir: Dir,
-    zxid_of: impl Fn(&str) -> Option<i64>,
-) -> io::Result<Vec<(i64, String)>> {
-    let entries = storage.list(dir)?.into_iter();
-    Ok(entries.filter_map(|e| Some((zxid_of(&e.name)?, e.name))).collect())
 }

@@ -160,14 +160,14 @@ fn rewrite(file: &mut impl StorageFile, from: u64, to: u64) -> io::Result<()> {
     Ok(())
 }
 
-struct Numbered {
-    name: String,
-    zxid: i64,
-    bytes: u64,
+pub(crate) struct Numbered {
+    pub name: String,
+    pub zxid: i64,
+    pub bytes: u64,
 }
 
 /// The files whose names carry a zxid, oldest first.
-fn numbered<S: Storage>(
+pub(crate) fn numbered<S: Storage>(
     storage: &S,
     dir: Dir,
     zxid_of: impl Fn(&str) -> Option<i64>,
