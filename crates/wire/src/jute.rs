@@ -115,10 +115,7 @@ impl<'a> Reader<'a> {
 
     /// A string; `None` when null.
     pub fn ustring(&mut self) -> Result<Option<Cow<'a, str>>, DecodeError> {
-        Ok(self.buffer()?.map(|b| match std::str::from_utf8(b) {
-            Ok(s) => Cow::Borrowed(s),
-            Err(_) => Cow::Owned(decode_as_java(b)),
-        }))
+        Ok(self.buffer()?.map(text))
     }
 
     pub fn required_ustring(&mut self) -> Result<Cow<'a, str>, DecodeError> {
@@ -145,6 +142,14 @@ impl<'a> Reader<'a> {
     pub fn ustrings(&mut self) -> Result<Vec<Cow<'a, str>>, DecodeError> {
         let n = self.count(4)?.ok_or(DecodeError::UnexpectedNull)?;
         (0..n).map(|_| Ok(self.ustring()?.unwrap_or(Cow::Borrowed("")))).collect()
+    }
+}
+
+/// Text as Java reads it: borrowed when it is UTF-8.
+pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(s) => Cow::Borrowed(s),
+        Err(_) => Cow::Owned(decode_as_java(bytes)),
     }
 }
 

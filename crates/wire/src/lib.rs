@@ -10,15 +10,18 @@
 //! * [`request`], [`reply`]: the client protocol. [`multi`]: the framing inside multi and multiRead.
 //! * [`txn`]: transactions as the log and the quorum protocol carry them.
 //! * [`file`]: headers and seals of log and snapshot files.
+//! * [`election`], [`quorum`]: what servers of an ensemble say to each other, on the election and on the quorum port.
 //! * [`frame`]: the length prefix in front of every message.
 
 pub mod data;
+pub mod election;
 pub mod error;
 pub mod file;
 pub mod frame;
 pub mod jute;
 pub mod multi;
 pub mod ops;
+pub mod quorum;
 pub mod reply;
 pub mod request;
 pub mod txn;
