@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// The number of a server: the content of its `myid`.
-pub type ServerId = u64;
+pub type ServerId = i64;
 
 /// A majority of voters.
 #[derive(Debug, Clone, PartialEq, Eq)]
