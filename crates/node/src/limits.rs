@@ -41,3 +41,12 @@ pub const SNAPSHOT_STEP_SLOTS: u32 = 512;
 /// Bytes of a closeSession's list of ephemerals. Further ones are deleted without being listed, so that the record
 /// stays readable (ZOOKEEPER-4306).
 pub const CLOSE_SESSION_LIST_BYTES: usize = 512 << 10;
+
+/// Bytes of applied transactions that a member of an ensemble keeps in memory for learners that lack them.
+pub const WINDOW_BYTES: usize = 32 << 20;
+
+/// Unsent bytes to one learner beyond which its connection is closed; it comes back and is sent what it lacks.
+pub const LEARNER_OUT_BYTES: usize = 256 << 20;
+
+/// Learners connected to one leader at a time.
+pub const LEARNERS: usize = 256;

@@ -8,6 +8,17 @@ use crate::outbound::ConnId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+use wire::ErrorCode;
+use zab::LearnerKey;
+
+/// Who speaks for a session: only its requests are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaker {
+    /// A connection of this server.
+    Client(ConnId),
+    /// A server that follows this one; it knows which of its connections.
+    Learner(LearnerKey),
+}
 
 /// The part of a session that connections touch.
 #[derive(Debug)]
@@ -53,13 +64,17 @@ impl Session {
 
 struct Tracked {
     session: Arc<Session>,
-    owner: Option<ConnId>,
+    owner: Option<Speaker>,
     bucket_ms: i64,
 }
 
-/// All sessions of this server.
+/// The sessions that this server answers for: all of the ensemble on a leader, those of its own connections on a
+/// learner.
 pub(crate) struct Sessions {
     tick_ms: i64,
+    server_id: u64,
+    /// A leader ends sessions whose time is up; a learner only reports who is alive.
+    ends_sessions: bool,
     next_id: i64,
     tracked: BTreeMap<i64, Tracked>,
     /// Ids by the time at which to look at them.
@@ -83,19 +98,50 @@ impl Sessions {
     ) -> Self {
         let mut sessions = Sessions {
             tick_ms,
+            server_id,
+            ends_sessions: false,
             next_id: first_id(server_id, wall_ms),
             tracked: BTreeMap::new(),
             buckets: BTreeMap::new(),
         };
-        for (id, timeout_ms) in restored {
-            sessions.track(id, timeout_ms, now_ms);
-        }
-        // After a clock set back the counter could run into ids given before: go on behind the last of ours.
-        let mine = (server_id << 56) as i64..=((server_id << 56) | ((1 << 56) - 1)) as i64;
-        if let Some((last, _)) = sessions.tracked.range(mine).next_back() {
-            sessions.next_id = sessions.next_id.max(last + 1);
-        }
+        sessions.restart(now_ms, restored);
         sessions
+    }
+
+    /// Becomes a leader's: with all sessions of the database, each with a full new timeout.
+    pub fn restart(&mut self, now_ms: i64, restored: impl Iterator<Item = (i64, i32)>) {
+        self.clear();
+        self.ends_sessions = true;
+        for (id, timeout_ms) in restored {
+            self.track(id, timeout_ms, now_ms);
+        }
+        let last = self.tracked.range(self.mine()).next_back().map(|(id, _)| *id);
+        self.not_below(last);
+    }
+
+    /// Becomes a learner's, with no connections yet. `known` are the sessions of the database, for their numbers.
+    pub fn restart_as_learner(&mut self, known: &BTreeMap<i64, i32>) {
+        self.clear();
+        self.not_below(known.range(self.mine()).next_back().map(|(id, _)| *id));
+    }
+
+    fn clear(&mut self) {
+        self.tracked.clear();
+        self.buckets.clear();
+        self.ends_sessions = false;
+    }
+
+    /// The ids that this server gives.
+    fn mine(&self) -> std::ops::RangeInclusive<i64> {
+        let first = self.server_id << 56;
+        first as i64..=(first | ((1 << 56) - 1)) as i64
+    }
+
+    /// After a clock set back the counter could run into ids given before: it goes on behind the last of ours.
+    fn not_below(&mut self, last: Option<i64>) {
+        if let Some(last) = last {
+            self.next_id = self.next_id.max(last + 1);
+        }
     }
 
     pub fn allocate_id(&mut self) -> i64 {
@@ -111,7 +157,9 @@ impl Sessions {
         let session = Arc::new(Session::new(id, timeout_ms, now_ms));
         let bucket_ms = self.bucket(session.deadline_ms());
         self.tracked.insert(id, Tracked { session: session.clone(), owner: None, bucket_ms });
-        self.buckets.entry(bucket_ms).or_default().push(id);
+        if self.ends_sessions {
+            self.buckets.entry(bucket_ms).or_default().push(id);
+        }
         session
     }
 
@@ -123,14 +171,58 @@ impl Sessions {
         self.tracked.get(&id).map(|t| &t.session)
     }
 
-    pub fn owner(&self, id: i64) -> Option<ConnId> {
+    /// Whether the session may write: it lives, and `speaker` speaks for it. A learner may take over a session that
+    /// nobody speaks for.
+    pub fn check(&mut self, id: i64, speaker: Speaker) -> Result<(), ErrorCode> {
+        let Some(tracked) = self.tracked.get_mut(&id) else { return Err(ErrorCode::SessionExpired) };
+        if tracked.session.is_closing() {
+            return Err(ErrorCode::SessionExpired);
+        }
+        if tracked.owner.is_none() && matches!(speaker, Speaker::Learner(_)) {
+            tracked.owner = Some(speaker);
+        }
+        if tracked.owner == Some(speaker) { Ok(()) } else { Err(ErrorCode::SessionMoved) }
+    }
+
+    pub fn owner(&self, id: i64) -> Option<Speaker> {
         self.tracked.get(&id)?.owner
     }
 
-    /// The connection that speaks for the session from now on; gives the one that did.
-    pub fn set_owner(&mut self, id: i64, conn: Option<ConnId>) -> Option<ConnId> {
-        let tracked = self.tracked.get_mut(&id)?;
-        std::mem::replace(&mut tracked.owner, conn)
+    /// The connection of this server that speaks for the session.
+    pub fn client(&self, id: i64) -> Option<ConnId> {
+        match self.owner(id)? {
+            Speaker::Client(conn) => Some(conn),
+            Speaker::Learner(_) => None,
+        }
+    }
+
+    /// `speaker` speaks for the session from now on.
+    pub fn set_owner(&mut self, id: i64, speaker: Option<Speaker>) {
+        if let Some(tracked) = self.tracked.get_mut(&id) {
+            tracked.owner = speaker;
+        }
+    }
+
+    /// The connection is gone: nobody speaks for its session until it comes back.
+    pub fn release(&mut self, id: i64, conn: ConnId) {
+        if self.client(id) == Some(conn) {
+            self.set_owner(id, None);
+        }
+    }
+
+    /// The learner is gone, and with it all it spoke for.
+    pub fn release_learner(&mut self, learner: LearnerKey) {
+        for tracked in self.tracked.values_mut() {
+            if tracked.owner == Some(Speaker::Learner(learner)) {
+                tracked.owner = None;
+            }
+        }
+    }
+
+    /// Sessions that were renewed since `since_ms`, with their timeouts.
+    pub fn renewed_since(&self, since_ms: i64) -> impl Iterator<Item = (i64, i32)> {
+        let renewed = move |s: &&Arc<Session>| s.renewed_ms.load(Ordering::Relaxed) >= since_ms;
+        self.tracked.values().map(|t| &t.session).filter(renewed).map(|s| (s.id, s.timeout_ms()))
     }
 
     /// A re-attached session renews with the timeout of its new connection.
@@ -143,7 +235,7 @@ impl Sessions {
         let bucket_ms = self.bucket(session.deadline_ms());
         let tracked = self.tracked.get_mut(&id)?;
         // An earlier bucket must be entered now; a later one is found when the present one is due.
-        if bucket_ms < tracked.bucket_ms {
+        if bucket_ms < tracked.bucket_ms && self.ends_sessions {
             tracked.bucket_ms = bucket_ms;
             self.buckets.entry(bucket_ms).or_default().push(id);
         }
@@ -156,8 +248,8 @@ impl Sessions {
         }
     }
 
-    /// Forgets a session; gives the connection that spoke for it.
-    pub fn remove(&mut self, id: i64) -> Option<ConnId> {
+    /// Forgets a session; gives the one who spoke for it.
+    pub fn remove(&mut self, id: i64) -> Option<Speaker> {
         self.tracked.remove(&id)?.owner
     }
 

@@ -2,7 +2,7 @@
 
 use wire::file::RECORD_OVERHEAD_BYTES;
 
-/// Whole log records, one behind the other, exactly as the file will hold them.
+/// Whole log records, one behind the other, exactly as the file will hold them. Their zxids rise.
 #[derive(Debug, Default)]
 pub struct Batch {
     pub bytes: Vec<u8>,
@@ -48,5 +48,31 @@ impl Batch {
         let end = self.starts.get(i + 1).map_or(self.bytes.len(), |next| *next as usize);
         const HEAD: usize = RECORD_OVERHEAD_BYTES - 1;
         &self.bytes[start + HEAD..end - 1]
+    }
+
+    /// The zxid of record `i`, which stands behind session and cxid in its header.
+    pub fn zxid(&self, i: usize) -> i64 {
+        self.payload(i)[12..].first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes))
+    }
+
+    /// The number of records up to `zxid`, inclusive.
+    pub fn up_to(&self, zxid: i64) -> usize {
+        if zxid >= self.last_zxid {
+            return self.len();
+        }
+        if zxid < self.first_zxid {
+            return 0;
+        }
+        // Within an epoch no number is left out.
+        let contiguous = self.last_zxid - self.first_zxid == self.len() as i64 - 1;
+        if contiguous {
+            return (zxid - self.first_zxid + 1) as usize;
+        }
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = (low + high) / 2;
+            if self.zxid(middle) <= zxid { low = middle + 1 } else { high = middle }
+        }
+        low
     }
 }
