@@ -120,7 +120,7 @@ impl Node {
     pub fn new(settings: Arc<Settings>, tree: &Tree, now: Now, seed: u64) -> Node {
         let restored = tree.sessions().iter().map(|(id, timeout)| (*id, *timeout));
         let sessions =
-            Sessions::new(settings.server_id & 0xff, settings.tick_ms, now.wall_ms, now.mono_ms, restored);
+            Sessions::new(settings.server_id as u64 & 0xff, settings.tick_ms, now.wall_ms, now.mono_ms, restored);
         let zab = Broadcast::new(Quorum::majority([settings.server_id]), tree.last_zxid());
         let mut node = Node {
             sessions,
