@@ -6,7 +6,7 @@ use wire::data::OwnerRules;
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `myid`; 1 for a standalone server.
-    pub server_id: u64,
+    pub server_id: zab::ServerId,
     pub tick_ms: i64,
     pub min_session_timeout_ms: i32,
     pub max_session_timeout_ms: i32,

@@ -9,7 +9,7 @@ pub(crate) fn settings(config: &Config) -> Settings {
     let (sessions, limits, features) = (&config.sessions, &config.limits, &config.features);
     let max_buffer = limits.jute_max_buffer_bytes as usize;
     Settings {
-        server_id: config.ensemble.my_id.map_or(1, |id| id as u64),
+        server_id: config.ensemble.my_id.unwrap_or(1),
         tick_ms: i64::from(sessions.tick_time_ms),
         min_session_timeout_ms: int(sessions.min_session_timeout_ms),
         max_session_timeout_ms: int(sessions.max_session_timeout_ms),

@@ -12,7 +12,7 @@
 mod learner;
 
 use crate::broadcast::Broadcast;
-use crate::epoch::{History, Zxid, epoch_start};
+use crate::epoch::{History, Zxid, epoch_of, epoch_start};
 use crate::quorum::{Quorum, ServerId};
 use learner::{Learner, Stage};
 use std::collections::{BTreeMap, BTreeSet};
@@ -205,6 +205,28 @@ impl Leader {
         };
         leader.try_begin_epoch(out);
         leader
+    }
+
+    /// A server that is its own quorum and follows nobody: it leads from the start, behind `position`, and its zxids
+    /// count on.
+    pub fn alone(me: ServerId, position: Zxid) -> Leader {
+        let quorum = Quorum::majority([me]);
+        Leader {
+            me,
+            timing: Timing { tick_ms: i64::MAX / 4, init_ms: i64::MAX / 4, sync_ms: i64::MAX / 4 },
+            config_version: 0,
+            history: History { current_epoch: epoch_of(position), last_zxid: position },
+            phase: Phase::Established,
+            epoch: epoch_of(position),
+            learners: BTreeMap::new(),
+            connecting: BTreeSet::new(),
+            accepting: BTreeSet::new(),
+            synchronized: BTreeSet::new(),
+            broadcast: Broadcast::new(quorum.clone(), position),
+            quorum,
+            next_ping_ms: i64::MAX,
+            next_anonymous: -1,
+        }
     }
 
     /// The epoch that this leader began; `None` during discovery.
