@@ -26,10 +26,13 @@ mod watch;
 
 pub use auth::AuthIds;
 pub use conn::{Conn, ConnContext, Progress};
-pub use machine::{Batch, Node, NodeStats, Now, Submission, SubmissionKind, Submitted};
+pub use machine::{
+    Batch, DiskDone, DiskTask, Effect, EnsembleSettings, Epochs, Located, Node, NodeStats, Now, Peer, Report, Standing,
+    Submission, SubmissionKind, Submitted, Timing,
+};
 pub use outbound::{ConnId, Outbound};
 pub use password::session_password;
-pub use session::Session;
+pub use session::{Session, Speaker};
 pub use settings::{AuthSettings, Settings, ThrottleSettings};
 pub use tally::{ConnStats, ConnStatsView, Latency, Tally};
 pub use throttle::{ConnectThrottleSettings, Inflight};

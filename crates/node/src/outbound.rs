@@ -21,4 +21,8 @@ pub trait Outbound {
 
     /// Close after sending `frame`, if there is one.
     fn close(&mut self, conn: ConnId, frame: Option<&[u8]>);
+
+    /// Close every connection: this server serves nobody any more. It takes effect behind all that was said before, and
+    /// before a connection looks at the tree again.
+    fn close_all(&mut self);
 }

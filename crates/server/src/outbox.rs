@@ -23,6 +23,8 @@ pub(crate) enum Delivery {
     Reply { start: usize, end: usize, latency_ms: u64 },
     Welcome { start: usize, end: usize, session: Arc<Session> },
     Close { start: usize, end: usize },
+    /// Of every connection of the thread.
+    CloseAll,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +50,7 @@ impl Mail {
                 | Delivery::Reply { start, end, .. }
                 | Delivery::Welcome { start, end, .. }
                 | Delivery::Close { start, end } => (start, end),
+                Delivery::CloseAll => continue,
             };
             *start += shift;
             *end += shift;
@@ -165,5 +168,11 @@ impl Outbound for Outboxes {
 
     fn close(&mut self, conn: ConnId, frame: Option<&[u8]>) {
         self.add(conn, frame.unwrap_or(&[]), |start, end| Delivery::Close { start, end });
+    }
+
+    fn close_all(&mut self) {
+        for mail in &mut self.pending {
+            mail.items.push((0, Delivery::CloseAll));
+        }
     }
 }

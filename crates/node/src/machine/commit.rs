@@ -1,10 +1,13 @@
 //! From a durable record to the tree, the watchers and the one who asked.
 
+use super::core::Core;
 use super::handshake::write_response;
-use super::{Awaited, Node, Now, Waiting};
+use super::waiting::{Awaited, Until, Waiting};
+use super::{Node, Now, Role};
 use crate::acl;
 use crate::outbound::Outbound;
 use crate::reply;
+use crate::session::Speaker;
 use crate::watch::{Watcher, Watches};
 use tree::{AclId, ApplyResult, Change, ChangeKind, Tree};
 use wire::jute::{Limits, Put};
@@ -16,14 +19,14 @@ use wire::{DecodeError, ErrorCode, OpCode};
 impl Node {
     /// Whether there is something to commit.
     pub fn has_commits(&self) -> bool {
-        self.in_flight.front().is_some_and(|b| b.last_zxid() <= self.zab.committed())
+        self.core.pipeline.has_commits()
     }
 
     /// Applies up to `limit` committed records, so that the caller's lock is held for a bounded time. Events and
     /// replies are handed out as each is applied. Returns whether more remain.
     ///
     /// # Panics
-    /// If a record that this node wrote cannot be read back: memory and log would differ from here on.
+    /// If a record that was checked before it was logged cannot be read back: memory and log would differ from here on.
     pub fn commit(
         &mut self,
         tree: &mut Tree,
@@ -33,25 +36,26 @@ impl Node {
         out: &mut impl Outbound,
     ) -> bool {
         let mut budget = limit;
-        while self.has_commits() && budget > 0 {
-            let Some(batch) = self.in_flight.front().cloned() else { break };
-            let end = batch.len().min(self.applied_records + budget);
-            for i in self.applied_records..end {
-                self.apply(tree, watches, now, batch.payload(i), out);
+        while budget > 0 {
+            let Some((batch, range)) = self.core.pipeline.next_commits(budget) else { break };
+            for i in range.clone() {
+                self.core.apply(tree, watches, now, batch.payload(i), out);
             }
-            budget -= end - self.applied_records;
-            self.applied_records = end;
-            if end == batch.len() {
-                self.in_flight.pop_front();
-                self.applied_records = 0;
-            }
+            budget -= range.len();
+            self.core.pipeline.applied(range.end);
         }
-        self.prep.retire(tree.last_zxid());
+        if let Role::Leading(leading) = &mut self.role
+            && let Some(serving) = &mut leading.serving
+        {
+            serving.prep.retire(tree.last_zxid());
+        }
         tree.sweep();
-        self.answer_ready(tree, now, out);
+        self.core.answer_ready(tree, now, out);
         self.has_commits()
     }
+}
 
+impl Core {
     fn apply(
         &mut self,
         tree: &mut Tree,
@@ -62,7 +66,7 @@ impl Node {
     ) {
         let limits = Limits { field_bytes: self.settings.max_record.max(payload.len()) };
         let record = TxnRecord::decode(payload, limits).unwrap_or_else(|e: DecodeError| {
-            panic!("a record that this server wrote cannot be read back: {e}");
+            panic!("a record that this server logged cannot be read back: {e}");
         });
         self.answer_ready(tree, now, out);
         let mut changes = Vec::new();
@@ -73,13 +77,12 @@ impl Node {
                 self.fire(tree, watches, record.header.zxid, change, out);
             }
         }
-        if self.waiting.front().is_some_and(|w| w.zxid == record.header.zxid && w.what.is_txn())
-            && let Some(waiting) = self.waiting.pop_front()
-        {
+        let header = &record.header;
+        if let Some(waiting) = self.awaiting(header.zxid, header.session_id, header.cxid) {
             self.answer(&waiting, &record, &result, tree, now, out);
         }
         if matches!(record.txn, Txn::CloseSession { .. })
-            && let Some(conn) = self.sessions.remove(record.header.session_id)
+            && let Some(Speaker::Client(conn)) = self.sessions.remove(record.header.session_id)
         {
             out.close(conn, None);
         }
@@ -96,6 +99,11 @@ impl Node {
     ) {
         self.frame.clear();
         if let Awaited::Welcome { timeout_ms, read_only } = waiting.what {
+            if waiting.until == Until::Forwarded {
+                // Made by the leader for a connection of this server.
+                self.sessions.track(waiting.session_id, timeout_ms, now.mono_ms);
+                self.sessions.set_owner(waiting.session_id, Some(Speaker::Client(waiting.conn)));
+            }
             match self.sessions.get(waiting.session_id) {
                 Some(session) if !session.is_closing() => {
                     write_response(&mut self.frame, waiting.session_id, timeout_ms, read_only);
@@ -104,6 +112,10 @@ impl Node {
                 _ => out.close(waiting.conn, None),
             }
             return;
+        }
+        if matches!(result, ApplyResult::Error(code) if *code == ErrorCode::SessionMoved.code()) {
+            // An error of the connection, not of the request.
+            return out.close(waiting.conn, None);
         }
         // The refusal, if any, is part of the frame already.
         let _refused = reply::write(&mut self.frame, waiting.xid, tree.last_zxid(), |body| {
@@ -147,7 +159,7 @@ impl Node {
 
 /// One event on its way to several connections: encoded once, sent to those who may read the znode.
 struct Event<'a> {
-    node: &'a mut Node,
+    core: &'a mut Core,
     tree: &'a Tree,
     acl: AclId,
     zxid: i64,
@@ -158,20 +170,20 @@ struct Event<'a> {
 
 impl<'a> Event<'a> {
     fn new(
-        node: &'a mut Node,
+        core: &'a mut Core,
         tree: &'a Tree,
         zxid: i64,
         kind: EventType,
         path: &'a str,
         acl: AclId,
     ) -> Self {
-        Event { node, tree, acl, zxid, kind, path, encoded: false }
+        Event { core, tree, acl, zxid, kind, path, encoded: false }
     }
 
     fn tell(&mut self, watcher: &Watcher, out: &mut impl Outbound) {
         let readable = self.acl == 0
             || acl::permits(
-                &self.node.settings.auth,
+                &self.core.settings.auth,
                 self.tree.acl(self.acl),
                 &watcher.ids(),
                 wire::data::perm::READ,
@@ -181,10 +193,10 @@ impl<'a> Event<'a> {
         }
         if !self.encoded {
             self.encoded = true;
-            self.node.frame.clear();
-            encode_event(&mut self.node.frame, self.zxid, self.kind, self.path);
+            self.core.frame.clear();
+            encode_event(&mut self.core.frame, self.zxid, self.kind, self.path);
         }
-        out.event(watcher.conn, &self.node.frame);
+        out.event(watcher.conn, &self.core.frame);
     }
 }
 

@@ -1,13 +1,15 @@
 //! ConnectRequest: new sessions and re-attached ones (client-surface §2.2).
 
-use super::{Awaited, Node, Now, Submitted, Waiting};
-use crate::outbound::Outbound;
+use super::core::Core;
+use super::waiting::{Awaited, Until, Waiting};
+use super::{Node, Now, Role, Submitted};
+use crate::outbound::{ConnId, Outbound};
 use crate::password::session_password;
+use crate::session::Speaker;
 use tree::Tree;
+use wire::frame;
 use wire::reply::{ConnectResponse, PASSWORD_BYTES};
 use wire::request::ConnectRequest;
-use wire::txn::{Txn, TxnHeader};
-use wire::{OpCode, file, frame};
 
 /// Appends the answer as a whole frame.
 pub(super) fn write_response(out: &mut Vec<u8>, session_id: i64, timeout_ms: i32, read_only: Option<bool>) {
@@ -16,6 +18,13 @@ pub(super) fn write_response(out: &mut Vec<u8>, session_id: i64, timeout_ms: i32
     let response = ConnectResponse { timeout_ms, session_id, password, read_only: read_only.map(|_| false) };
     response.encode(out);
     frame::finish(out, start);
+}
+
+/// The session is gone, or never was the client's.
+pub(super) fn refuse(core: &mut Core, conn: ConnId, read_only: Option<bool>, out: &mut impl Outbound) {
+    core.frame.clear();
+    write_response(&mut core.frame, 0, 0, read_only);
+    out.close(conn, Some(&core.frame));
 }
 
 impl Node {
@@ -28,35 +37,44 @@ impl Node {
         out: &mut impl Outbound,
     ) {
         let Ok(request) = ConnectRequest::decode(body) else { return out.close(rq.conn, None) };
-        if !self.connects.admit(now.mono_ms, request.session_id != 0) {
+        if !self.is_serving() || !self.core.connects.admit(now.mono_ms, request.session_id != 0) {
             return out.close(rq.conn, None);
         }
-        if request.last_zxid_seen > tree.last_zxid() {
+        if request.last_zxid_seen > tree.last_zxid() && !self.has_begun(request.last_zxid_seen) {
             // The client has seen more than this server: it must find another one.
             return out.close(rq.conn, None);
         }
-        let (min, max) = (self.settings.min_session_timeout_ms, self.settings.max_session_timeout_ms);
+        let settings = &self.core.settings;
+        let (min, max) = (settings.min_session_timeout_ms, settings.max_session_timeout_ms);
         let timeout_ms = request.timeout_ms.max(min).min(max);
-        if request.session_id == 0 {
-            self.create_session(now, rq, timeout_ms, request.read_only);
-        } else {
-            self.reattach(now, rq, &request, timeout_ms, out);
+        match &mut self.role {
+            Role::Leading(_) if request.session_id == 0 => {
+                self.create_session(now, rq, timeout_ms, request.read_only);
+            }
+            Role::Leading(_) => self.reattach(now, rq, &request, timeout_ms, out),
+            Role::Learning(learning) => learning.connect(&mut self.core, rq, &request, timeout_ms, out),
+            Role::Idle => out.close(rq.conn, None),
         }
     }
 
+    /// Whether a zxid is the beginning of an epoch that this server is in, or was: Apache's leaders name it in answers,
+    /// though no transaction has it.
+    fn has_begun(&self, zxid: i64) -> bool {
+        let epoch = match &self.role {
+            Role::Idle => return false,
+            Role::Leading(leading) => leading.control.epoch(),
+            Role::Learning(learning) => Some(learning.control.epoch()),
+        };
+        zab::counter_of(zxid) == 0 && epoch.is_some_and(|epoch| zab::epoch_of(zxid) <= epoch)
+    }
+
     fn create_session(&mut self, now: Now, rq: &Submitted, timeout_ms: i32, read_only: Option<bool>) {
-        let session_id = self.sessions.allocate_id();
-        self.sessions.track(session_id, timeout_ms, now.mono_ms);
-        self.sessions.set_owner(session_id, Some(rq.conn));
-        let zxid = self.zab.propose();
-        let op = OpCode::CreateSession.code();
-        let out = &mut self.building.bytes;
-        let start = file::begin_record(out);
-        TxnHeader { session_id, cxid: 0, zxid, time_ms: now.wall_ms, op }.encode(out);
-        Txn::CreateSession { timeout_ms }.encode(out);
-        self.finish_record(start, zxid, true);
-        self.waiting.push_back(Waiting {
-            zxid,
+        let Role::Leading(leading) = &mut self.role else { return };
+        let session_id = self.core.sessions.allocate_id();
+        let speaker = Speaker::Client(rq.conn);
+        let zxid = leading.propose_session(&mut self.core, session_id, timeout_ms, speaker, now);
+        self.core.waiting.push_back(Waiting {
+            until: Until::Zxid(zxid),
             conn: rq.conn,
             xid: 0,
             session_id,
@@ -74,24 +92,22 @@ impl Node {
         timeout_ms: i32,
         out: &mut impl Outbound,
     ) {
+        let core = &mut self.core;
         let id = request.session_id;
-        if let Some(former) = self.sessions.owner(id).filter(|c| *c != rq.conn) {
-            self.sessions.set_owner(id, None);
+        if let Some(former) = core.sessions.client(id).filter(|c| *c != rq.conn) {
+            core.sessions.set_owner(id, None);
             out.close(former, None);
         }
         let password_fits = request.password == Some(&session_password(id)[..]);
-        let session = if password_fits { self.sessions.renew(id, timeout_ms, now.mono_ms) } else { None };
-        self.frame.clear();
+        let session = if password_fits { core.sessions.renew(id, timeout_ms, now.mono_ms) } else { None };
         match session {
             Some(session) => {
-                self.sessions.set_owner(id, Some(rq.conn));
-                write_response(&mut self.frame, id, timeout_ms, request.read_only);
-                out.welcome(rq.conn, &self.frame, session);
+                core.sessions.set_owner(id, Some(Speaker::Client(rq.conn)));
+                core.frame.clear();
+                write_response(&mut core.frame, id, timeout_ms, request.read_only);
+                out.welcome(rq.conn, &core.frame, session);
             }
-            None => {
-                write_response(&mut self.frame, 0, 0, request.read_only);
-                out.close(rq.conn, Some(&self.frame));
-            }
+            None => refuse(core, rq.conn, request.read_only, out),
         }
     }
 }

@@ -79,10 +79,15 @@ pub struct NodeStats {
     pub last_zxid: i64,
     pub digest_mismatches: u64,
     pub expired_sessions: u64,
-    pub standing: Standing,
+    /// `None` for a standalone server.
+    pub standing: Option<Standing>,
+    /// Whether clients are served.
+    pub is_serving: bool,
+    pub epochs: Option<Epochs>,
     /// The sid of the leader that this server follows; its own while leading.
     pub leader: Option<i64>,
-    pub followers: usize,
+    /// Connected, whether up to date or not.
+    pub learners: usize,
     pub synced_followers: usize,
     pub synced_observers: usize,
     /// Proposals not yet committed.
@@ -161,7 +166,7 @@ impl Node {
             Role::Idle | Role::Learning(_) => i64::MAX,
         };
         let ensemble_ms = self.ensemble.as_ref().map_or(i64::MAX, |e| e.next_tick_ms());
-        role_ms.min(ensemble_ms)
+        role_ms.min(ensemble_ms).min(self.role_tick_ms())
     }
 
     /// Whether there are records to make durable.
@@ -196,6 +201,7 @@ impl Node {
             last_zxid: tree.last_zxid(),
             digest_mismatches: tree.digest_mismatches(),
             expired_sessions: self.core.expired_sessions,
+            is_serving: true,
             ..NodeStats::default()
         };
         self.add_standing(&mut stats);

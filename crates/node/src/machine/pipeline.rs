@@ -136,11 +136,6 @@ impl Pipeline {
         }
     }
 
-    /// Whether every record that was handed to the log is applied.
-    pub fn is_drained(&self) -> bool {
-        self.in_flight.is_empty()
-    }
-
     pub fn is_idle(&self) -> bool {
         self.in_flight.is_empty() && self.building.is_empty()
     }

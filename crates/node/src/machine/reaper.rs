@@ -1,6 +1,8 @@
 //! Removing empty containers and TTL znodes whose time is up (client-surface §4.9).
 
-use super::{Node, Now};
+use super::core::Core;
+use super::leading::Leading;
+use super::Now;
 use crate::settings::Settings;
 use std::collections::VecDeque;
 use tree::Tree;
@@ -40,46 +42,51 @@ fn is_due(stat: &StatPersisted, settings: &Settings, wall_ms: i64) -> bool {
     }
 }
 
-impl Node {
-    pub(super) fn reap(&mut self, tree: &Tree, now: Now) {
-        if now.mono_ms >= self.reaper.next_scan_ms {
-            self.reaper.next_scan_ms = now.mono_ms + self.settings.container_check_interval_ms.max(1);
-            if self.reaper.found.is_empty() {
-                self.reaper.found = self.scan(tree, now.wall_ms);
+impl Leading {
+    pub(super) fn reap(&mut self, core: &mut Core, tree: &Tree, now: Now) {
+        let Some(serving) = &mut self.serving else { return };
+        let reaper = &mut serving.reaper;
+        if now.mono_ms >= reaper.next_scan_ms {
+            reaper.next_scan_ms = now.mono_ms + core.settings.container_check_interval_ms.max(1);
+            if reaper.found.is_empty() {
+                reaper.found = scan(&core.settings, tree, now.wall_ms);
             }
         }
-        let spacing_ms = (60_000 / self.settings.container_max_per_minute.max(1)).max(1);
-        while now.mono_ms >= self.reaper.next_delete_ms {
-            let Some(path) = self.reaper.found.pop_front() else {
-                self.reaper.next_delete_ms = now.mono_ms;
+        let spacing_ms = (60_000 / core.settings.container_max_per_minute.max(1)).max(1);
+        while let Some(serving) = &mut self.serving
+            && now.mono_ms >= serving.reaper.next_delete_ms
+        {
+            let reaper = &mut serving.reaper;
+            let Some(path) = reaper.found.pop_front() else {
+                reaper.next_delete_ms = now.mono_ms;
                 return;
             };
-            self.reaper.next_delete_ms = self.reaper.next_delete_ms.max(now.mono_ms - 1000) + spacing_ms;
-            self.propose_reap(tree, now, &path);
+            reaper.next_delete_ms = reaper.next_delete_ms.max(now.mono_ms - 1000) + spacing_ms;
+            self.propose_reap(core, tree, now, &path);
         }
-    }
-
-    fn scan(&self, tree: &Tree, wall_ms: i64) -> VecDeque<String> {
-        let due = tree.reapable().filter(|node| is_due(&node.stored_stat(), &self.settings, wall_ms));
-        due.map(|node| node.path()).collect()
     }
 
     /// Proposes the deletion, unless the znode is in use again.
-    fn propose_reap(&mut self, tree: &Tree, now: Now, path: &str) {
-        let zxid = self.zab.last_proposed() + 1;
+    fn propose_reap(&mut self, core: &mut Core, tree: &Tree, now: Now, path: &str) {
+        let Some(serving) = &mut self.serving else { return };
+        let zxid = self.control.broadcast().last_proposed() + 1;
         let op = OpCode::DeleteContainer.code();
-        let out = &mut self.building.bytes;
+        let out = &mut core.pipeline.building.bytes;
         let start = file::begin_record(out);
         TxnHeader { session_id: 0, cxid: 0, zxid, time_ms: now.wall_ms, op }.encode(out);
         // It may have been used, renewed or made anew since it was found.
-        let settings = self.settings.clone();
+        let settings = core.settings.clone();
         let due = |stat: &StatPersisted| is_due(stat, &settings, now.wall_ms);
-        if self.prep.reap(tree, zxid, path, due, out) {
-            let proposed = self.zab.propose();
-            debug_assert_eq!(proposed, zxid);
-            self.finish_record(start, zxid, true);
+        if serving.prep.reap(tree, zxid, path, due, out) {
+            self.control.broadcast_mut().propose();
+            self.finish_record(core, start, zxid, true);
         } else {
-            self.building.bytes.truncate(start);
+            core.pipeline.building.bytes.truncate(start);
         }
     }
+}
+
+fn scan(settings: &Settings, tree: &Tree, wall_ms: i64) -> VecDeque<String> {
+    let due = tree.reapable().filter(|node| is_due(&node.stored_stat(), settings, wall_ms));
+    due.map(|node| node.path()).collect()
 }

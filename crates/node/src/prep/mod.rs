@@ -62,6 +62,23 @@ impl From<DecodeError> for Refusal {
 
 type Outcome = Result<(), ErrorCode>;
 
+/// Whether a writing request can be decoded at all.
+pub(crate) fn is_decodable(op: OpCode, mut body: Reader<'_>) -> bool {
+    let body = &mut body;
+    match op {
+        OpCode::Create | OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => {
+            wire::request::CreateRequest::decode(body, op == OpCode::CreateTtl).is_ok()
+        }
+        OpCode::Delete => VersionedPath::decode(body).is_ok(),
+        OpCode::DeleteContainer => body.ustring().is_ok(),
+        OpCode::SetData => SetDataRequest::decode(body).is_ok(),
+        OpCode::SetAcl => SetAclRequest::decode(body).is_ok(),
+        OpCode::Reconfig => wire::request::ReconfigRequest::decode(body).is_ok(),
+        // What cannot be decoded of a multi gets a transaction that says so.
+        _ => true,
+    }
+}
+
 /// The overlay with the rules that write to it.
 pub(crate) struct Prep {
     settings: Arc<Settings>,

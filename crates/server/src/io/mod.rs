@@ -268,6 +268,10 @@ impl IoThread {
         let mut mail = std::mem::take(&mut self.mail);
         self.stop |= mail.stop;
         for (id, item) in mail.items.drain(..) {
+            if matches!(item, Delivery::CloseAll) {
+                self.close_clients();
+                continue;
+            }
             let slot = slot_of(id);
             let Some(s) = self.slots.get_mut(slot).filter(|s| s.conn.id() == id) else {
                 continue;
@@ -281,6 +285,7 @@ impl IoThread {
                     s.conn.on_welcome(&mail.bytes[start..end], session)
                 }
                 Delivery::Close { start, end } => s.conn.on_close(Some(&mail.bytes[start..end])),
+                Delivery::CloseAll => {}
             }
             s.closing |= s.conn.is_closing();
             if !s.mailed {
@@ -298,6 +303,20 @@ impl IoThread {
         }
         mail.stop = false;
         self.mail = if mail.bytes.capacity() > MAIL_KEPT_BYTES { Mail::default() } else { mail };
+    }
+
+    /// This server serves nobody any more. Connections that have said nothing yet may ask for its status.
+    fn close_clients(&mut self) {
+        for (slot, s) in &mut self.slots {
+            if !s.conn.is_fresh() {
+                s.conn.close();
+                s.closing = true;
+                if !s.mailed {
+                    s.mailed = true;
+                    self.dirty.push(slot);
+                }
+            }
+        }
     }
 
     fn answer_words(&mut self) {

@@ -83,7 +83,7 @@ impl Server {
         let settings = Arc::new(Settings { owners: options.rules.owners, ..Settings::default() });
         let now = Now { mono_ms: 1000, wall_ms: 1_800_000_000_000 };
         Server {
-            node: Node::new(settings.clone(), &tree, now, 1),
+            node: Node::alone(settings.clone(), &tree, now, 1),
             settings,
             tree,
             watches: Watches::new(1),

@@ -10,6 +10,8 @@ pub(crate) enum Delivery {
     Reply(Vec<u8>, u64),
     Welcome(Vec<u8>, Arc<Session>),
     Close(Vec<u8>),
+    /// Of every connection.
+    CloseAll,
 }
 
 #[derive(Debug, Default)]
@@ -30,5 +32,9 @@ impl Outbound for Outbox {
 
     fn close(&mut self, conn: ConnId, frame: Option<&[u8]>) {
         self.0.push((conn, Delivery::Close(frame.unwrap_or_default().to_vec())));
+    }
+
+    fn close_all(&mut self) {
+        self.0.push((0, Delivery::CloseAll));
     }
 }

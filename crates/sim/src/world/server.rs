@@ -236,7 +236,7 @@ impl Server {
         let options = LogOptions { prealloc_bytes: 32 << 10, ..LogOptions::default() };
         let seed = stage.rng.next_u64();
         Ok(Running {
-            node: Node::new(self.settings.clone(), &tree, stage.now(), seed),
+            node: Node::alone(self.settings.clone(), &tree, stage.now(), seed),
             durable: tree.last_zxid(),
             tree,
             watches: Watches::new(seed),
@@ -313,12 +313,17 @@ impl Running {
         while !self.outbox.0.is_empty() {
             let mut kept = Vec::new();
             for (id, delivery) in std::mem::take(&mut self.outbox.0) {
+                if matches!(delivery, Delivery::CloseAll) {
+                    self.conns.values_mut().for_each(|conn| conn.on_close(None));
+                    continue;
+                }
                 let Some(conn) = self.conns.get_mut(&id) else { continue };
                 match delivery {
                     Delivery::Event(frame) => conn.on_event(&frame),
                     Delivery::Reply(frame, latency_ms) => conn.on_reply(&frame, latency_ms, &self.inflight),
                     Delivery::Welcome(frame, session) => conn.on_welcome(&frame, session),
                     Delivery::Close(frame) => conn.on_close(Some(&frame)),
+                    Delivery::CloseAll => {}
                 }
                 if conn.has_backlog() && conn.writes_in_flight() == 0 {
                     kept.push(id);
@@ -340,7 +345,7 @@ impl Running {
         self.next_tick_us = u64::MAX;
         let now = stage.now();
         if now.mono_ms >= self.node.next_tick_ms() {
-            self.node.tick(&self.tree, now);
+            self.node.tick(&self.tree, now, &mut self.outbox);
         }
     }
 

@@ -1,0 +1,457 @@
+//! How a server comes into its ensemble, which role it has there, and how it leaves it (quorum-and-disk §1, §2).
+//!
+//! ```text
+//!            ┌───────────────────────── anything goes wrong ────────────────────────┐
+//!            ▼                                                                      │
+//!   draining ──► looking ──elected──► leading: discovery … established, serving ────┤
+//!                       └─────────► connecting ──► learning: … serving ─────────────┘
+//! ```
+//!
+//! *Draining*: what was handed to the log becomes durable and is applied, committed or not; then memory and log say the
+//! same, and a vote can be cast with the last zxid of both. Whatever of it was never committed is cut off by the next
+//! leader. Clients are let go before, so nobody sees it.
+//!
+//! The rest stands in [`leader`] (packets from learners) and [`learner`] (packets from the leader).
+
+mod effect;
+mod leader;
+mod learner;
+
+use super::core::Core;
+use super::leading::Leading;
+use super::pipeline::Pipeline;
+use super::{Node, NodeStats, Now, Role};
+use crate::outbound::Outbound;
+use crate::settings::Settings;
+pub use effect::{DiskDone, DiskTask, Effect, Located, Peer, Report, Standing};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tree::Tree;
+use wire::election::{NOTIFICATION_VERSION, Notification, ServerState};
+use zab::election::{self, Election, Message, OwnVote};
+pub use zab::Timing;
+use zab::{
+    History, Leader, LeaderEffect, LearnerKind, Resignation, ServerId, View, Vote, Zxid, epoch_start,
+};
+
+/// What a member of an ensemble is told. Times in ms.
+#[derive(Debug, Clone)]
+pub struct EnsembleSettings {
+    pub me: ServerId,
+    pub view: View,
+    pub is_observer: bool,
+    /// The configuration's lines, without that of its version.
+    pub config_lines: String,
+    pub timing: Timing,
+    /// For a connection to the leader.
+    pub connect_ms: i64,
+    pub election: election::Options,
+    /// `zookeeper.forceSnapshotSync`
+    pub force_snapshot_sync: bool,
+    /// `zookeeper.leaderServes`
+    pub leader_serves: bool,
+}
+
+/// What the epoch files hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Epochs {
+    pub accepted: i64,
+    pub current: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Draining,
+    Looking,
+    Connecting { leader: ServerId, until_ms: i64 },
+    /// See [`Role`].
+    InRole,
+}
+
+pub(super) struct Ensemble {
+    settings: EnsembleSettings,
+    election: Election,
+    epochs: Epochs,
+    phase: Phase,
+    /// What the shell is to do.
+    effects: Vec<Effect>,
+    /// Tasks for the disk, in order; behind every record that was built before.
+    tasks: VecDeque<DiskTask>,
+    /// Tasks that were taken and are not done.
+    tasks_running: usize,
+    resigned: Option<Resignation>,
+    /// Kept for their capacity.
+    election_out: Vec<election::Effect>,
+    leader_out: Vec<LeaderEffect>,
+}
+
+impl Ensemble {
+    pub fn next_tick_ms(&self) -> i64 {
+        match self.phase {
+            Phase::Draining | Phase::InRole => i64::MAX,
+            Phase::Looking => self.election.next_tick_ms(),
+            Phase::Connecting { until_ms, .. } => until_ms,
+        }
+    }
+
+    /// The configuration as the leader of `epoch` tells it: one that never changed gets its version then.
+    fn config_text(&self, epoch: i64) -> String {
+        let version = match self.settings.view.version {
+            0 => epoch_start(epoch),
+            version => version,
+        };
+        format!("{}\nversion={version:x}", self.settings.config_lines)
+    }
+}
+
+impl Node {
+    /// A member of an ensemble over a recovered tree. Nothing happens before [`Node::settled`].
+    pub fn member(
+        settings: Arc<Settings>,
+        ensemble: EnsembleSettings,
+        epochs: Epochs,
+        tree: &Tree,
+        now: Now,
+        seed: u64,
+    ) -> Node {
+        let election = Election::new(
+            ensemble.me,
+            !ensemble.is_observer,
+            ensemble.view.clone(),
+            ensemble.election,
+        );
+        let ensemble = Ensemble {
+            election,
+            epochs,
+            phase: Phase::Draining,
+            effects: Vec::new(),
+            tasks: VecDeque::new(),
+            tasks_running: 0,
+            resigned: None,
+            election_out: Vec::new(),
+            leader_out: Vec::new(),
+            settings: ensemble,
+        };
+        let core = Core::new(settings, tree, now, seed, true);
+        Node { core, role: Role::Idle, ensemble: Some(Box::new(ensemble)) }
+    }
+
+    /// What the shell is to do, in order.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        self.ensemble.as_mut().map(|e| std::mem::take(&mut e.effects)).unwrap_or_default()
+    }
+
+    /// The next task for the disk; it is to be done behind every batch that was taken before.
+    pub fn take_task(&mut self) -> Option<DiskTask> {
+        if !self.core.pipeline.building.is_empty() {
+            return None;
+        }
+        let ensemble = self.ensemble.as_mut()?;
+        let task = ensemble.tasks.pop_front()?;
+        ensemble.tasks_running += 1;
+        Some(task)
+    }
+
+    /// Bytes for peers: each gets its own vector, to take from as much as can be sent.
+    pub fn for_each_outgoing(&mut self, mut each: impl FnMut(Peer, &mut Vec<u8>)) {
+        match &mut self.role {
+            Role::Leading(leading) => {
+                leading.learners.for_each_out(|key, out| each(Peer::Learner(key), out));
+            }
+            Role::Learning(learning) if !learning.out.is_empty() => each(Peer::Leader, &mut learning.out),
+            Role::Learning(_) | Role::Idle => {}
+        }
+    }
+
+    /// To be called at the end of every turn, when effects are carried out and everything was applied that could be: a
+    /// server that has left its role, or has just started, looks for a leader once nothing is on its way.
+    pub fn settled(&mut self, tree: &Tree, now: Now) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        let drained = self.core.pipeline.is_idle() && ensemble.tasks.is_empty() && ensemble.tasks_running == 0;
+        if ensemble.phase != Phase::Draining || !drained {
+            return;
+        }
+        ensemble.phase = Phase::Looking;
+        let zxid = tree.last_zxid();
+        self.core.pipeline.restart(zxid);
+        let own = OwnVote { zxid, epoch: ensemble.epochs.current };
+        ensemble.effects.push(Effect::Report(Report::Looking { zxid, epoch: own.epoch }));
+        let mut out = std::mem::take(&mut ensemble.election_out);
+        ensemble.election.look(own, now.mono_ms, &mut out);
+        self.carry_out_election(&mut out, tree, now);
+    }
+
+    fn carry_out_election(&mut self, out: &mut Vec<election::Effect>, tree: &Tree, now: Now) {
+        for effect in out.drain(..) {
+            let Some(ensemble) = &mut self.ensemble else { return };
+            match effect {
+                election::Effect::Send { to, message } => {
+                    let payload = ensemble.notification(&message);
+                    ensemble.effects.push(Effect::Notify { to, payload });
+                }
+                election::Effect::ReconnectAll => ensemble.effects.push(Effect::ReconnectPeers),
+                election::Effect::Elected { leader, standing, vote: _ } => {
+                    ensemble.effects.push(Effect::Report(Report::Elected { leader, standing }));
+                    self.elected(leader, standing, tree, now);
+                }
+            }
+        }
+        if let Some(ensemble) = &mut self.ensemble {
+            ensemble.election_out = std::mem::take(out);
+        }
+    }
+
+    fn elected(&mut self, leader: ServerId, standing: Standing, tree: &Tree, now: Now) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        if standing != Standing::Leading {
+            let until_ms = now.mono_ms + ensemble.settings.connect_ms;
+            ensemble.phase = Phase::Connecting { leader, until_ms };
+            ensemble.effects.push(Effect::ConnectToLeader { leader });
+            return;
+        }
+        ensemble.phase = Phase::InRole;
+        ensemble.effects.push(Effect::Listen);
+        let history = History { current_epoch: ensemble.epochs.current, last_zxid: tree.last_zxid() };
+        let mut out = std::mem::take(&mut ensemble.leader_out);
+        let control = Leader::new(
+            ensemble.settings.me,
+            ensemble.settings.view.quorum.clone(),
+            ensemble.settings.timing,
+            ensemble.settings.view.version,
+            history,
+            ensemble.epochs.accepted,
+            now.mono_ms,
+            &mut out,
+        );
+        self.role = Role::Leading(Box::new(Leading::new(control)));
+        self.carry_out_leader(&mut out, tree, now);
+    }
+
+    /// A notification came over the election port.
+    pub fn election_message(&mut self, from: ServerId, payload: &[u8], tree: &Tree, now: Now) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        let notification = match Notification::decode(payload) {
+            Ok(notification) => notification,
+            Err(error) => {
+                let report = Report::BadNotification { from, error: error.to_string() };
+                return ensemble.effects.push(Effect::Report(report));
+            }
+        };
+        let message = message(&notification);
+        let mut out = std::mem::take(&mut ensemble.election_out);
+        ensemble.election.receive(from, &message, now.mono_ms, &mut out);
+        self.carry_out_election(&mut out, tree, now);
+    }
+
+    /// An established connection to a peer's election port began or ended.
+    pub fn election_link(&mut self, peer: ServerId, is_up: bool, tree: &Tree, now: Now) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        let mut out = std::mem::take(&mut ensemble.election_out);
+        if is_up {
+            ensemble.election.link_up(peer, &mut out);
+        } else {
+            ensemble.election.link_lost(peer, now.mono_ms, &mut out);
+        }
+        self.carry_out_election(&mut out, tree, now);
+    }
+
+    pub(super) fn tick_ensemble(&mut self, tree: &Tree, now: Now, out: &mut impl Outbound) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        match ensemble.phase {
+            Phase::Draining => {}
+            Phase::Looking => {
+                let mut effects = std::mem::take(&mut ensemble.election_out);
+                ensemble.election.tick(now.mono_ms, &mut effects);
+                self.carry_out_election(&mut effects, tree, now);
+            }
+            Phase::Connecting { leader, until_ms } if now.mono_ms >= until_ms => {
+                self.leave(Report::LeaderOutOfReach { leader }, out);
+            }
+            Phase::Connecting { .. } => {}
+            Phase::InRole => self.tick_role(tree, now, out),
+        }
+    }
+
+    fn tick_role(&mut self, tree: &Tree, now: Now, out: &mut impl Outbound) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        match &mut self.role {
+            Role::Leading(leading) => {
+                let mut effects = std::mem::take(&mut ensemble.leader_out);
+                leading.control.tick(now.mono_ms, &mut effects);
+                for key in leading.learners.overfull() {
+                    effects.push(LeaderEffect::Close { learner: key, why: zab::Parting::Lagging });
+                }
+                self.carry_out_leader(&mut effects, tree, now);
+                self.finish_resignation(out);
+            }
+            Role::Learning(learning) => {
+                let limit_ms = learning.silence_limit_ms(ensemble.settings.timing);
+                let silent_ms = now.mono_ms - learning.heard_ms;
+                // While the disk works, nothing is read, so nothing can be heard.
+                if silent_ms > limit_ms && !learning.is_busy {
+                    let report = Report::LeaderSilent { leader: learning.leader, silent_ms };
+                    self.leave(report, out);
+                }
+            }
+            Role::Idle => {}
+        }
+    }
+
+    /// The time of [`Node::tick_ensemble`] that roles ask for.
+    pub(super) fn role_tick_ms(&self) -> i64 {
+        let Some(ensemble) = &self.ensemble else { return i64::MAX };
+        match &self.role {
+            Role::Leading(leading) => leading.control.next_tick_ms(),
+            Role::Learning(learning) if learning.is_busy => i64::MAX,
+            Role::Learning(learning) => learning.heard_ms + learning.silence_limit_ms(ensemble.settings.timing) + 1,
+            Role::Idle => i64::MAX,
+        }
+    }
+
+    /// Gives up the present role, and looks for a leader once everything on its way has ended.
+    pub(super) fn leave(&mut self, why: Report, out: &mut impl Outbound) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        ensemble.effects.push(Effect::Report(why));
+        match (&mut self.role, ensemble.phase) {
+            (Role::Leading(leading), _) => {
+                for key in leading.learners.keys() {
+                    ensemble.effects.push(Effect::CloseLearner(key));
+                }
+                ensemble.effects.push(Effect::StopListening);
+            }
+            (Role::Learning(_), _) | (Role::Idle, Phase::Connecting { .. }) => {
+                ensemble.effects.push(Effect::DisconnectFromLeader);
+            }
+            (Role::Idle, _) => {}
+        }
+        out.close_all();
+        ensemble.effects.push(Effect::CloseClients);
+        self.role = Role::Idle;
+        ensemble.phase = Phase::Draining;
+        self.core.waiting.clear();
+        self.core.pipeline.drop_building();
+        // Memory follows the log, committed or not.
+        self.core.pipeline.set_committed(Zxid::MAX);
+    }
+
+    /// A task of the disk is done.
+    pub fn disk_done(&mut self, done: DiskDone, tree: &Tree, now: Now, out: &mut impl Outbound) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        ensemble.tasks_running -= 1;
+        match done {
+            DiskDone::AcceptedEpoch(epoch) => {
+                ensemble.epochs.accepted = epoch;
+                self.accepted_epoch_saved(tree, now, out);
+            }
+            DiskDone::CurrentEpoch(epoch) => {
+                ensemble.epochs.current = epoch;
+                self.current_epoch_saved(tree, now, out);
+            }
+            DiskDone::Truncated(new) => self.adopt(new, true, tree, now, out),
+            DiskDone::Installed(new) => self.adopt(new, false, tree, now, out),
+        }
+    }
+
+    /// Whether clients are served.
+    pub fn is_serving(&self) -> bool {
+        match &self.role {
+            Role::Idle => false,
+            Role::Leading(leading) => leading.is_serving() && self.leader_serves(),
+            Role::Learning(learning) => learning.is_serving(),
+        }
+    }
+
+    pub(super) fn leader_serves(&self) -> bool {
+        self.ensemble.as_ref().is_none_or(|e| e.settings.leader_serves)
+    }
+
+    pub(super) fn add_standing(&self, stats: &mut NodeStats) {
+        let Some(ensemble) = &self.ensemble else { return };
+        stats.standing = Some(match &self.role {
+            Role::Idle => Standing::Looking,
+            Role::Leading(_) => Standing::Leading,
+            Role::Learning(learning) if learning.is_observer => Standing::Observing,
+            Role::Learning(_) => Standing::Following,
+        });
+        stats.is_serving = self.is_serving();
+        stats.epochs = Some(ensemble.epochs);
+        match &self.role {
+            Role::Leading(leading) => {
+                let count = |kind| leading.control.synced().filter(|(_, k)| *k == kind).count();
+                stats.leader = Some(ensemble.settings.me);
+                stats.learners = leading.control.learners().count();
+                stats.synced_followers = count(LearnerKind::Follower);
+                stats.synced_observers = count(LearnerKind::Observer);
+                let broadcast = leading.control.broadcast();
+                stats.proposals = (broadcast.last_proposed() - broadcast.committed()).max(0) as usize;
+            }
+            Role::Learning(learning) => stats.leader = Some(learning.leader),
+            Role::Idle => {}
+        }
+    }
+
+    /// The tree was replaced by one that stands on the disk.
+    fn adopt(&mut self, new: Box<Tree>, truncated: bool, tree: &Tree, now: Now, out: &mut impl Outbound) {
+        let position = new.last_zxid();
+        let keeps_window = true;
+        self.core.pipeline = Pipeline::new(position, keeps_window);
+        if let Role::Learning(learning) = &mut self.role {
+            learning.dump = None;
+            if truncated {
+                learning.control.prepared();
+                learning.is_busy = false;
+            }
+        }
+        let Some(ensemble) = &mut self.ensemble else { return };
+        ensemble.effects.push(Effect::Adopt(new));
+        if truncated {
+            self.read_leader(tree, now, out);
+        }
+    }
+}
+
+impl Ensemble {
+    fn notification(&self, message: &Message) -> Vec<u8> {
+        let vote = message.vote;
+        let state = match message.standing {
+            Standing::Looking => ServerState::Looking,
+            Standing::Following => ServerState::Following,
+            Standing::Leading => ServerState::Leading,
+            Standing::Observing => ServerState::Observing,
+        };
+        let config = format!("{}\nversion={:x}", self.settings.config_lines, self.settings.view.version);
+        let mut payload = Vec::new();
+        let notification = Notification {
+            state,
+            leader: vote.leader,
+            zxid: vote.zxid,
+            round: vote.round,
+            peer_epoch: vote.peer_epoch,
+            version: NOTIFICATION_VERSION,
+            config: Some(config.into()),
+        };
+        notification.encode(&mut payload);
+        payload
+    }
+}
+
+fn message(notification: &Notification<'_>) -> Message {
+    let standing = match notification.state {
+        ServerState::Looking => Standing::Looking,
+        ServerState::Following => Standing::Following,
+        ServerState::Leading => Standing::Leading,
+        ServerState::Observing => Standing::Observing,
+    };
+    let version_line = notification.config.as_deref().and_then(|text| text.rsplit("version=").next());
+    Message {
+        standing,
+        vote: Vote {
+            leader: notification.leader,
+            zxid: notification.zxid,
+            round: notification.round,
+            peer_epoch: notification.peer_epoch,
+        },
+        config_version: version_line.and_then(|v| i64::from_str_radix(v.trim(), 16).ok()).unwrap_or(0),
+        version: notification.version,
+    }
+}
