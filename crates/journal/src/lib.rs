@@ -10,6 +10,9 @@
 //! * [`recover`] returns a state that contains every synced record, or a refusal that says what is missing.
 
 mod codec;
+mod dump;
+mod epochs;
+mod image;
 mod log_reader;
 mod log_writer;
 mod mark;
@@ -22,6 +25,8 @@ mod storage;
 mod torn;
 
 pub use codec::Compression;
+pub use dump::{DumpDecoder, DumpError, Fed, encode_dump_end, encode_node, encode_tables};
+pub use epochs::{EpochError, Epochs, announce_epoch, load_epochs, save_accepted_epoch, save_current_epoch};
 pub use log_reader::{LogError, LogFile, LogItem};
 pub use log_writer::{LogOptions, LogWriter};
 pub use purge::{PurgeReport, purge};
