@@ -142,6 +142,10 @@ pub fn save_accepted_epoch<S: Storage>(storage: &S, epoch: i64) -> io::Result<()
 /// Says that the history is about to reach the disk of an epoch newer than `currentEpoch`: before the first of its
 /// transactions is logged, or an installed snapshot is written is called. [`save_current_epoch`] ends it.
 pub fn announce_epoch<S: Storage>(storage: &S) -> io::Result<()> {
+    if exists(storage, CURRENT_TMP)? {
+        // It spoke of an earlier history, and must not be taken for a claim about the next one.
+        storage.remove(Dir::Snapshot, CURRENT_TMP)?;
+    }
     if !exists(storage, UPDATING)? {
         storage.create(Dir::Snapshot, UPDATING)?.sync_data()?;
     }
