@@ -31,6 +31,7 @@ impl Default for LogOptions {
 
 struct Open<F> {
     file: F,
+    first_zxid: i64,
     position: u64,
     known_len: u64,
     /// Everything before this position is durable.
@@ -88,6 +89,13 @@ impl<S: Storage> LogWriter<S> {
         self.open.as_ref().map_or(0, |o| o.position)
     }
 
+    /// The present file by its first zxid, and the bytes written to it: for [`LogRanges::written`].
+    ///
+    /// [`LogRanges::written`]: crate::LogRanges::written
+    pub fn file(&self) -> Option<(i64, u64)> {
+        self.open.as_ref().map(|open| (open.first_zxid, open.position))
+    }
+
     /// Syncs and ends the present file; the next record begins another.
     pub fn roll(&mut self) -> io::Result<()> {
         self.sync()?;
@@ -114,7 +122,7 @@ fn create<S: Storage>(storage: &S, first_zxid: i64, sync: bool) -> io::Result<Op
         storage.sync_dir(Dir::Log)?;
     }
     let position = header.len() as u64;
-    Ok(Open { file, position, known_len: position, durable: position })
+    Ok(Open { file, first_zxid, position, known_len: position, durable: position })
 }
 
 /// Java's rule: extend when less than a margin is left, to a multiple of the step when already past the end.

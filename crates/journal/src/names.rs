@@ -14,6 +14,26 @@ pub fn snapshot(zxid: i64, compression: Compression) -> String {
 /// begins otherwise.
 pub const SNAPSHOT_IN_PROGRESS: &str = "rookeeper-snapshot-in-progress";
 
+/// Likewise for a log that is being copied.
+pub const LOG_IN_PROGRESS: &str = "rookeeper-log-in-progress";
+
+/// What a snapshot is called from when it is whole until everything that it replaces is gone: see
+/// [`install`](crate::install()).
+pub(crate) fn installing(zxid: i64, compression: Compression) -> String {
+    format!("{INSTALLING}.{zxid:x}{}", compression.suffix())
+}
+
+const INSTALLING: &str = "rookeeper-install";
+
+pub(crate) fn installing_zxid(name: &str) -> Option<i64> {
+    zxid_of(name, INSTALLING)
+}
+
+/// Its name behind that.
+pub(crate) fn installed(installing: &str) -> String {
+    format!("snapshot{}", installing.strip_prefix(INSTALLING).unwrap_or_default())
+}
+
 fn zxid_of(name: &str, prefix: &str) -> Option<i64> {
     let rest = name.strip_prefix(prefix)?.strip_prefix('.')?;
     let hex = rest.split('.').next()?;
@@ -41,6 +61,10 @@ mod tests {
         assert_eq!(log_zxid("snapshot.5"), None);
         assert_eq!(snapshot_zxid("snapshot.100000003.gz"), Some(0x1_0000_0003));
         assert_eq!(snapshot_zxid(SNAPSHOT_IN_PROGRESS), None);
+        assert_eq!(log_zxid(LOG_IN_PROGRESS), None);
+        let installing = installing(16, Compression::Gzip);
+        assert_eq!((snapshot_zxid(&installing), installing_zxid(&installing)), (None, Some(16)));
+        assert_eq!(installed(&installing), "snapshot.10.gz");
         assert_eq!(snapshot(16, Compression::Snappy), "snapshot.10.snappy");
     }
 }

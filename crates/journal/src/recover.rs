@@ -4,8 +4,11 @@
 //! missing file is a refusal and not a silent loss. What was repaired is reported; what cannot be is refused, with
 //! the way out.
 
+use crate::install;
 use crate::log_reader::{LogError, LogFile, LogItem};
 use crate::names;
+use crate::order::{begins_epoch, follows};
+use crate::range::{LogRange, LogRanges};
 use crate::snapshot_reader::{SnapshotError, is_plausible, read_snapshot};
 use crate::storage::{Dir, Storage, StorageFile, read_full};
 use std::io;
@@ -46,6 +49,8 @@ pub struct Report {
 pub struct Recovered {
     pub tree: Tree,
     pub report: Report,
+    /// What a learner may be sent of the log.
+    pub ranges: LogRanges,
 }
 
 #[derive(Debug, Error)]
@@ -86,6 +91,11 @@ pub enum RecoverError {
          nothing that is needed, move it away"
     )]
     Behind { file: String, zxid: i64, reason: String, found: i64 },
+    #[error(
+        "{file} in {dir} is a copy of a leader's tree that had replaced this server's own data, but it cannot be \
+         read: {source}. Empty the folders of this server, so that it copies the tree again from a healthy quorum"
+    )]
+    Installing { file: String, dir: String, source: SnapshotError },
     #[error("{0}")]
     Load(String),
 }
@@ -97,21 +107,14 @@ const DAMAGED_ADVICE: &str = "Bring the file back from a backup, or copy the fol
 pub fn recover<S: Storage>(storage: &S, options: &RecoverOptions) -> Result<Recovered, RecoverError> {
     let mut report = Report::default();
     check_dirs(storage)?;
-    let logs = numbered(storage, Dir::Log, names::log_zxid)?;
-    let mut replay = match newest_snapshot(storage, options, &mut report)? {
-        Some(start) => start,
-        None if logs.iter().all(|l| l.bytes == 0) => {
-            report.fresh = true;
-            Replay::from_nothing(options.rules)
+    let (mut replay, logs) = match install::unfinished(storage)? {
+        Some(name) => (installed(storage, options, &name, &mut report)?, Vec::new()),
+        None => {
+            let logs = numbered(storage, Dir::Log, names::log_zxid)?;
+            (start(storage, options, &logs, &mut report)?, logs)
         }
-        None if options.trust_empty => {
-            report
-                .warnings
-                .push("no snapshot: replaying the logs from nothing, as snapshot.trust.empty says".into());
-            Replay::from_nothing(options.rules)
-        }
-        None => return Err(RecoverError::LogsWithoutSnapshot { dir: storage.describe(Dir::Log) }),
     };
+    let floor = replay.tree.last_zxid();
     replay.logs(storage, options, &logs, &mut report)?;
     replay.check_rejected(storage, &report)?;
     if options.repair {
@@ -122,7 +125,50 @@ pub fn recover<S: Storage>(storage: &S, options: &RecoverOptions) -> Result<Reco
             .warnings
             .push(format!("{path} refers to an access list that no file defines: only super can reach it"));
     }
-    Ok(Recovered { tree: replay.tree, report })
+    let ranges = LogRanges::found(replay.ranges(logs), floor);
+    Ok(Recovered { tree: replay.tree, report, ranges })
+}
+
+/// Where the replay starts.
+fn start<S: Storage>(
+    storage: &S,
+    options: &RecoverOptions,
+    logs: &[Numbered],
+    report: &mut Report,
+) -> Result<Replay, RecoverError> {
+    match newest_snapshot(storage, options, report)? {
+        Some(start) => Ok(start),
+        None if logs.iter().all(|l| l.bytes == 0) => {
+            report.fresh = true;
+            Ok(Replay::from_nothing(options.rules))
+        }
+        None if options.trust_empty => {
+            report
+                .warnings
+                .push("no snapshot: replaying the logs from nothing, as snapshot.trust.empty says".into());
+            Ok(Replay::from_nothing(options.rules))
+        }
+        None => Err(RecoverError::LogsWithoutSnapshot { dir: storage.describe(Dir::Log) }),
+    }
+}
+
+/// A leader's tree had been made this folder's state when the process stopped: everything else is of the past, and
+/// goes now.
+fn installed<S: Storage>(
+    storage: &S,
+    options: &RecoverOptions,
+    name: &str,
+    report: &mut Report,
+) -> Result<Replay, RecoverError> {
+    let zxid = names::installing_zxid(name).unwrap_or(0);
+    let (tree, _) = read_snapshot(storage, name, zxid, options.rules, options.limits).map_err(|source| {
+        RecoverError::Installing { file: name.into(), dir: storage.describe(Dir::Snapshot), source }
+    })?;
+    report.repaired.push(format!("{name}: a copy of the leader's tree had not yet replaced all older files"));
+    let name = if options.repair { install::finish(storage, name)? } else { name.to_owned() };
+    report.snapshot = Some(name);
+    let exact_from = Some((zxid, tree.digest()));
+    Ok(Replay::new(tree, exact_from))
 }
 
 /// What was read becomes durable before anybody is told of it. The process that wrote it may have ended before its
@@ -258,11 +304,13 @@ struct Replay {
     mismatch_reported: bool,
     /// The last record seen, in whichever file.
     previous: Option<i64>,
+    /// Where the records of the files that were read end, if there are any.
+    ends: Vec<(String, Option<u64>)>,
 }
 
 impl Replay {
     fn new(tree: Tree, exact_from: Option<(i64, u64)>) -> Replay {
-        Replay { tree, exact_from, mismatch_reported: false, previous: None }
+        Replay { tree, exact_from, mismatch_reported: false, previous: None, ends: Vec::new() }
     }
 
     fn from_nothing(rules: Rules) -> Replay {
@@ -308,6 +356,7 @@ impl Replay {
             match self.file(storage, options, file, last, report)? {
                 End::Records { end, doubtful_from, torn } => sealed = Some((file, end, doubtful_from, torn)),
                 End::NoRecords => {
+                    self.ends.push((file.name.clone(), None));
                     report.repaired.push(format!("{} was never begun: removed", file.name));
                     if options.repair {
                         storage.remove(Dir::Log, &file.name)?;
@@ -333,14 +382,23 @@ impl Replay {
         Ok(())
     }
 
+    /// The log files that hold records. Those that the snapshot covers were not read.
+    fn ranges(&self, logs: Vec<Numbered>) -> Vec<LogRange> {
+        let files = logs.into_iter().filter_map(|log| {
+            let end = self.ends.iter().find(|(name, _)| *name == log.name);
+            let bytes = end.map_or(Some(log.bytes), |(_, end)| *end)?;
+            Some(LogRange { name: log.name.into(), first_zxid: log.zxid, bytes })
+        });
+        files.collect()
+    }
+
     /// A snapshot that cannot be read still says how far the database had come.
     fn check_rejected<S: Storage>(&self, storage: &S, report: &Report) -> Result<(), RecoverError> {
         let found = self.tree.last_zxid();
         for (file, reason) in &report.rejected {
             let zxid = names::snapshot_zxid(file).unwrap_or(0);
             // A new leader of Java's names one after the beginning of its epoch, which no transaction has.
-            let names_txn = zxid & 0xffff_ffff != 0;
-            if zxid > found && names_txn {
+            if zxid > found && !begins_epoch(zxid) {
                 let file = format!("{file} in {}", storage.describe(Dir::Snapshot));
                 return Err(RecoverError::Behind { file, zxid, reason: reason.clone(), found });
             }
@@ -371,6 +429,7 @@ impl Replay {
                 Ok(LogItem::End { torn_at }) => {
                     let torn = torn_at.is_some();
                     report.logs.push(file.name.clone());
+                    self.ends.push((file.name.clone(), Some(offset)));
                     return Ok(End::Records { end: offset, doubtful_from: log.doubtful_from(offset), torn });
                 }
                 Err(source) => return Err(self.log_error(file, source)),
@@ -399,8 +458,12 @@ impl Replay {
             return Ok(());
         }
         self.check_kind(&record, options, file)?;
-        self.tree.apply(&record, &mut Vec::new());
-        self.tree.sweep();
+        if self.exact_from.is_some_and(|(at, _)| zxid <= at) {
+            self.tree.reapply(&record);
+        } else {
+            self.tree.apply(&record, &mut Vec::new());
+            self.tree.sweep();
+        }
         report.txns += 1;
         self.compare(&record, report);
         Ok(())
@@ -420,8 +483,7 @@ impl Replay {
         }
     }
 
-    /// Each record follows the one before: the next counter, or the first of a later epoch. Equal zxids occur (an
-    /// error record may repeat the last one).
+    /// Each record follows the one before. Equal zxids occur (an error record may repeat the last one).
     fn check_order(&mut self, zxid: i64, file: &Numbered, report: &mut Report) -> Result<(), RecoverError> {
         let position = self.tree.last_zxid();
         if let Some(previous) = self.previous
@@ -430,11 +492,7 @@ impl Replay {
             report.warnings.push(format!("{}: zxid {zxid:#x} stands behind {previous:#x}", file.name));
         }
         self.previous = Some(zxid);
-        let next_in_epoch = zxid >> 32 == position >> 32 && zxid <= position + 1;
-        // A standalone server counts on into the next epoch's numbers.
-        let counted_over = zxid == position.wrapping_add(1);
-        let first_of_epoch = zxid >> 32 > position >> 32 && zxid & 0xffff_ffff == 1;
-        if zxid > position && !next_in_epoch && !counted_over && !first_of_epoch {
+        if zxid > position && !follows(position, zxid) {
             return Err(RecoverError::Gap { from: position, to: zxid, file: file.name.clone() });
         }
         Ok(())

@@ -4,11 +4,11 @@
 //! settings and trips over files of other ones; here the number of bytes that remain decides.
 
 use crate::codec::{Compression, decoder};
+use crate::image::{ImageDecoder, ImageError};
 use crate::storage::{Dir, Storage, StorageFile, read_full};
 use std::io::{self, Read};
 use thiserror::Error;
 use tree::{LoadError, Loader, Rules, Tree};
-use wire::data::{AclList, StatPersisted};
 use wire::file::{FileHeader, SNAPSHOT_MAGIC};
 use wire::jute::Limits;
 use wire::txn::TxnDigest;
@@ -144,6 +144,28 @@ impl Stream<'_> {
         }
     }
 
+    /// Everything from the sessions to the end of the znodes.
+    fn image(&mut self, mut image: ImageDecoder) -> Result<Loader, SnapshotError> {
+        loop {
+            let mut used = 0;
+            let fed = image.feed(&self.buffer[self.at..], &mut used);
+            self.at += used;
+            let offset = self.base + self.at as u64;
+            fed.map_err(|error| match error {
+                ImageError::Undecodable(source) => SnapshotError::Undecodable { offset, source },
+                ImageError::TooLong => SnapshotError::TooLong { offset },
+                ImageError::Load(error) => SnapshotError::Load(error),
+            })?;
+            if image.is_done() {
+                return Ok(image.into_loader());
+            }
+            if self.ended {
+                return Err(SnapshotError::Unfinished("it ends before or among the znodes"));
+            }
+            self.more()?;
+        }
+    }
+
     /// The bytes that are left, counted no farther than it matters.
     fn remaining(&mut self) -> Result<usize, SnapshotError> {
         while !self.ended && self.buffer.len() - self.at <= DIGEST_SECTION + LAST_ZXID_SECTION {
@@ -188,83 +210,10 @@ pub fn read_snapshot<S: Storage>(
     if header.magic != SNAPSHOT_MAGIC {
         return Err(SnapshotError::BadMagic(header.magic));
     }
-    let mut loader = Loader::new(rules);
-    read_tables(&mut s, &mut loader)?;
-    read_nodes(&mut s, &mut loader)?;
+    let loader = s.image(ImageDecoder::new(rules, limits))?;
     s.seal()?;
     let tail = read_tail(&mut s)?;
     Ok((loader.finish(zxid)?, tail))
-}
-
-fn read_tables(s: &mut Stream<'_>, loader: &mut Loader) -> Result<(), SnapshotError> {
-    for _ in 0..s.take(|r| r.i32())? {
-        let (id, timeout_ms) = s.take(|r| Ok((r.i64()?, r.i32()?)))?;
-        loader.session(id, timeout_ms);
-    }
-    for _ in 0..s.take(|r| r.i32())? {
-        // Decoded twice: once to know its length, once to lend it to the loader without a copy.
-        let bytes = s.take(|r| {
-            let mut ahead = *r;
-            ahead.i64()?;
-            AclList::decode(&mut ahead)?;
-            Ok(r.bytes(r.rest().len() - ahead.rest().len())?.to_vec())
-        })?;
-        let mut r = Reader::with_limits(&bytes, s.limits);
-        let undecodable = |source| SnapshotError::Undecodable { offset: 0, source };
-        let key = r.i64().map_err(undecodable)?;
-        loader.acl(key, AclList::decode(&mut r).map_err(undecodable)?)?;
-    }
-    Ok(())
-}
-
-fn read_nodes(s: &mut Stream<'_>, loader: &mut Loader) -> Result<(), SnapshotError> {
-    while !s.take_end()? {
-        s.node(loader)?;
-    }
-    Ok(())
-}
-
-/// Decodes one znode and only then hands it on, so that a cut-off one can be tried again.
-fn read_node(r: &mut Reader<'_>, loader: &mut Loader) -> Result<Result<(), LoadError>, DecodeError> {
-    let path = r.required_ustring()?;
-    let data = r.buffer()?;
-    let key = r.i64()?;
-    let stat = StatPersisted::decode(r)?;
-    Ok(loader.node(&path, data, key, &stat))
-}
-
-impl Stream<'_> {
-    /// Consumes the `/` that ends the znodes, if it is next.
-    fn take_end(&mut self) -> Result<bool, SnapshotError> {
-        while self.buffer.len() - self.at < PLAIN_END.len() && !self.ended {
-            self.more()?;
-        }
-        if self.buffer[self.at..].starts_with(&PLAIN_END) {
-            self.at += PLAIN_END.len();
-            return Ok(true);
-        }
-        Ok(false)
-    }
-
-    fn node(&mut self, loader: &mut Loader) -> Result<(), SnapshotError> {
-        loop {
-            let mut r = Reader::with_limits(&self.buffer[self.at..], self.limits);
-            let before = r.rest().len();
-            match read_node(&mut r, loader) {
-                Ok(loaded) => {
-                    self.at += before - r.rest().len();
-                    return Ok(loaded?);
-                }
-                Err(DecodeError::Truncated { .. }) if !self.ended => self.more()?,
-                Err(DecodeError::Truncated { .. }) => {
-                    return Err(SnapshotError::Unfinished("it ends among the znodes"));
-                }
-                Err(source) => {
-                    return Err(SnapshotError::Undecodable { offset: self.base + self.at as u64, source });
-                }
-            }
-        }
-    }
 }
 
 fn read_tail(s: &mut Stream<'_>) -> Result<SnapshotTail, SnapshotError> {

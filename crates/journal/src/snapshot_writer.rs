@@ -1,6 +1,7 @@
 //! Writing a snapshot (quorum-and-disk §4.2), piece by piece and at the caller's pace.
 
 use crate::codec::{Compression, Encoder};
+use crate::image::{encode_end, encode_node, encode_tables};
 use crate::names;
 use crate::storage::{Dir, Storage, StorageFile};
 use std::io::{self, Write};
@@ -59,26 +60,14 @@ impl<F: StorageFile> SnapshotWriter<F> {
         };
         let mut bytes = Vec::new();
         FileHeader::SNAPSHOT.encode(&mut bytes);
-        bytes.put_count(header.sessions.len());
-        for (id, timeout_ms) in &header.sessions {
-            bytes.put_i64(*id);
-            bytes.put_i32(*timeout_ms);
-        }
-        bytes.put_count(header.acls.len());
-        for (key, list) in &header.acls {
-            bytes.put_i64(*key);
-            bytes.extend_from_slice(list);
-        }
+        encode_tables(header, &mut bytes);
         writer.write(&bytes)?;
         Ok(writer)
     }
 
     /// Appends one znode to `out`, for [`SnapshotWriter::write`].
     pub fn encode_node(node: &FrozenNode<'_>, out: &mut Vec<u8>) {
-        out.put_ustring(node.path);
-        out.put_buffer(node.data);
-        out.put_i64(node.acl_key);
-        node.stat.encode(out);
+        encode_node(node, out);
     }
 
     /// Writes encoded znodes, root first and parents before children.
@@ -102,9 +91,16 @@ impl<F: StorageFile> SnapshotWriter<F> {
     }
 
     /// Closes the znodes, adds the optional sections, makes the file durable and gives it its name, which is returned.
-    pub fn finish<S: Storage<File = F>>(mut self, storage: &S) -> io::Result<String> {
+    pub fn finish<S: Storage<File = F>>(self, storage: &S) -> io::Result<String> {
+        let name = names::snapshot(self.zxid, self.options.compression);
+        self.finish_as(storage, &name)?;
+        Ok(name)
+    }
+
+    /// Likewise under another name.
+    pub(crate) fn finish_as<S: Storage<File = F>>(mut self, storage: &S, name: &str) -> io::Result<()> {
         let mut bytes = Vec::new();
-        bytes.put_ustring("/");
+        encode_end(&mut bytes);
         self.write(&bytes)?;
         self.seal()?;
         if let Some(digest) = self.digest {
@@ -120,9 +116,7 @@ impl<F: StorageFile> SnapshotWriter<F> {
         }
         let FileWriter(mut file) = self.out.finish()?;
         file.sync_data()?;
-        let name = names::snapshot(self.zxid, self.options.compression);
-        storage.rename(Dir::Snapshot, names::SNAPSHOT_IN_PROGRESS, &name)?;
-        storage.sync_dir(Dir::Snapshot)?;
-        Ok(name)
+        storage.rename(Dir::Snapshot, names::SNAPSHOT_IN_PROGRESS, name)?;
+        storage.sync_dir(Dir::Snapshot)
     }
 }

@@ -78,7 +78,7 @@ pub fn run(
     acknowledged: &Acknowledged,
 ) -> Result<Tree, RecoverError> {
     disk.set_phase("recover");
-    let Recovered { tree, report } = recover(disk, &recover_options())?;
+    let Recovered { tree, report, .. } = recover(disk, &recover_options())?;
     acknowledged.raise(tree.last_zxid());
     disk.set_phase("run");
     let options = LogOptions { prealloc_bytes: pace.prealloc_bytes, ..LogOptions::default() };

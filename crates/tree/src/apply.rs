@@ -52,6 +52,22 @@ impl Tree {
         result
     }
 
+    /// Applies a transaction that the tree may already hold, wholly or in part: between a snapshot or dump that Java
+    /// wrote while its tree was changing, and the point from which the tree is known to be exact.
+    ///
+    /// Every transaction behind the snapshot's zxid must come, in order; then the tree is what it would be
+    /// without the early effects. On the way there is no answer to give, no watch to fire and no digest to compare.
+    /// The position never goes back: a dump may be newer than the first transactions that follow it.
+    ///
+    /// There are two places for this: recovery, up to where a snapshot says it ends; and a learner, for what comes
+    /// between a SNAP and its NEWLEADER. From then on, [`Tree::apply`].
+    pub fn reapply(&mut self, record: &TxnRecord<'_>) {
+        let position = self.last_zxid.max(record.header.zxid);
+        self.apply_txn(&record.header, &record.txn, &mut Vec::new());
+        self.last_zxid = position;
+        self.sweep();
+    }
+
     /// Whether the tree has the digest that the transaction just applied says it must have. Counts a mismatch.
     pub fn check_digest(&mut self, expected: Option<TxnDigest>) -> bool {
         match expected {
