@@ -16,6 +16,7 @@
 
 mod clock;
 mod disk;
+pub mod election_net;
 mod io;
 mod log_thread;
 mod node_thread;
