@@ -73,7 +73,7 @@ fn initial_messages_with_impossible_parts_are_refused() {
         let fine = text == "a:1|";
         assert_eq!(matches!(decoded, Err(ElectionError::Address(_))), !fine, "{text}: {decoded:?}");
     }
-    let invalid_text = InitialMessage::decode(&v1(2, b"\xff\xfe"));
+    let invalid_text = InitialMessage::decode(&v1(3, b"\xff:1"));
     assert!(matches!(invalid_text, Err(ElectionError::Address(_))));
 }
 
