@@ -7,6 +7,8 @@ use sim::fuzz::{TARGETS, fresh_nodes, sealed};
 use sim::script::Script;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use wire::election::{InitialMessage, InitialVersion, Notification, ServerState};
+use wire::quorum::{AuthInfo, LearnerInfo, Request, Revalidate, encode_auth, send};
 
 /// Bytes in use and the most there were, over all threads: the tests here run in one.
 struct Counting;
@@ -87,6 +89,13 @@ fn samples(target: &str) -> Vec<Vec<u8>> {
             b"tickTime=2000\ndataDir=/d\nclientPort=2181\nserver.1=a:1:2\nserver.2=b:1:2:observer;3\n"
                 .to_vec(),
         ],
+        "notification" => elections(),
+        "packets" => vec![packets()],
+        "learner_info" => {
+            let mut info = Vec::new();
+            LearnerInfo::new(3, 0x1_0000_0009).encode(&mut info);
+            [8, 12, 20].map(|n| info[..n].to_vec()).to_vec()
+        }
         _ => {
             let mut samples = Vec::new();
             for op in wire::OpCode::ALL {
@@ -120,6 +129,45 @@ fn connections() -> Vec<Vec<u8>> {
         samples.push([&[1][..], &made, &request(wire::OpCode::Multi, &part)].concat());
     }
     samples
+}
+
+/// A notification by itself, and what a server sends from connecting on.
+fn elections() -> Vec<Vec<u8>> {
+    let notification = Notification {
+        state: ServerState::Looking,
+        leader: 3,
+        zxid: 0x1_0000_0009,
+        round: 2,
+        peer_epoch: 1,
+        version: 2,
+        config: Some("server.1=a:1:2:participant\nversion=100000000".into()),
+    };
+    let (mut payload, mut stream) = (Vec::new(), Vec::new());
+    notification.encode(&mut payload);
+    let addresses = vec!["a:3888".to_owned(), "[::1]:3888".to_owned()];
+    InitialMessage { version: InitialVersion::V2, sid: 2, addresses }.encode(&mut stream);
+    notification.encode_frame(&mut stream);
+    Notification { version: 0, config: None, ..notification }.encode_frame(&mut stream);
+    vec![payload, stream]
+}
+
+/// Packets of every shape, one behind the other.
+fn packets() -> Vec<u8> {
+    let (mut out, mut ids) = (Vec::new(), Vec::new());
+    send::follower_info(&mut out, 1, &LearnerInfo::new(3, 9));
+    send::leader_info(&mut out, 2);
+    send::ack_epoch(&mut out, None, 9);
+    send::diff(&mut out, 9);
+    send::new_leader(&mut out, 2, Some("version=9"));
+    send::ping_reply(&mut out, 9, [(5, 30_000), (6, 4_000)]);
+    send::revalidate(&mut out, &Revalidate { session_id: 5, timeout_ms: 30_000 });
+    send::revalidated(&mut out, -1, 5, true);
+    send::commit_and_activate(&mut out, 10, 3);
+    send::inform_and_activate(&mut out, 10, 3, b"transaction");
+    encode_auth([("ip", "127.0.0.1"), ("digest", "a:b")].into_iter(), &mut ids);
+    let auth = AuthInfo::decode(&mut wire::Reader::new(&ids)).unwrap();
+    send::request(&mut out, &Request { session_id: 5, cxid: 1, op: 9, body: b"\0\0\0\x01/" }, auth);
+    out
 }
 
 fn mutate(rng: &mut Rng, sample: &[u8]) -> Vec<u8> {

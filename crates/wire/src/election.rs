@@ -94,7 +94,7 @@ impl InitialMessage {
             _ => return Err(ElectionError::AddressLength(length)),
         };
         let Some(text) = text else { return Ok(None) };
-        let addresses = addresses(&jute::text(text))?;
+        let addresses = addresses(text)?;
         Ok(Some((InitialMessage { version, sid, addresses }, 20 + text.len())))
     }
 
@@ -130,7 +130,8 @@ fn split_i64(bytes: &[u8]) -> Option<(i64, &[u8])> {
 }
 
 /// Apache splits at `|` in either version, and drops empty parts at the end only.
-fn addresses(text: &str) -> Result<Vec<String>, ElectionError> {
+fn addresses(text: &[u8]) -> Result<Vec<String>, ElectionError> {
+    let text = str::from_utf8(text).map_err(|_| ElectionError::Address(jute::text(text).into_owned()))?;
     let parts = text.trim_end_matches('|').split('|');
     parts
         .map(|part| match host_port(part) {

@@ -4,8 +4,10 @@
 //! every build tries some.
 
 mod connection;
+mod ensemble;
 
 pub use connection::connection;
+pub use ensemble::{learner_info, notification, packets};
 
 use crate::disk::Image;
 use crate::run::recover_options;
@@ -23,13 +25,16 @@ use wire::{DecodeError, OpCode, Reader, file, frame};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 9] = [
     ("frames", frames),
     ("requests", requests),
     ("connection", connection),
     ("log", log),
     ("snapshot", snapshot),
     ("config", config),
+    ("notification", notification),
+    ("packets", packets),
+    ("learner_info", learner_info),
 ];
 
 /// A stream of frames: what is split off is never longer than allowed, and all bytes are used in order.
