@@ -3,8 +3,8 @@
 use crate::disk::Disk;
 use crate::shared::{Counters, NodeInput, Shared};
 use crate::start::StopReason;
-use journal::LogWriter;
-use node::Batch;
+use journal::{LogRanges, LogWriter};
+use node::{Batch, DiskDone, DiskTask};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 pub(crate) enum LogInput {
     Append(Arc<Batch>),
+    /// Behind everything before, which is durable then.
+    Task(DiskTask),
     /// Begin a new file with the next record.
     Roll,
     Stop,
@@ -38,6 +40,14 @@ pub(crate) fn run(
                     log.append(batch.first_zxid(), &batch.bytes)
                 }
                 LogInput::Roll => log.sync().and_then(|()| log.roll()),
+                LogInput::Task(task) => log.sync().and_then(|()| {
+                    if let Some(zxid) = durable.take() {
+                        shared.inbox.send(NodeInput::Durable(zxid));
+                    }
+                    let done = carry_out(task, &mut log, &shared)?;
+                    shared.inbox.send(NodeInput::DiskDone(done));
+                    Ok(())
+                }),
                 LogInput::Stop => {
                     if let Err(error) = log.sync() {
                         tracing::error!(%error, "the log cannot be synced at the end");
@@ -52,6 +62,9 @@ pub(crate) fn run(
         if let Err(error) = sync(&mut log, warn_after, &shared.counters) {
             return fail(&shared, &failed, error);
         }
+        if let Some((first_zxid, bytes)) = log.file() {
+            shared.ranges.lock().written(first_zxid, bytes);
+        }
         if let Some(zxid) = durable {
             shared.inbox.send(NodeInput::Durable(zxid));
         }
@@ -59,6 +72,42 @@ pub(crate) fn run(
             && let Err(error) = log.roll()
         {
             return fail(&shared, &failed, error);
+        }
+    }
+}
+
+/// Does what belongs to no log record: everything is durable when this returns.
+fn carry_out(task: DiskTask, log: &mut LogWriter<Disk>, shared: &Shared) -> io::Result<DiskDone> {
+    match task {
+        DiskTask::SaveAcceptedEpoch(epoch) => {
+            journal::save_accepted_epoch(&shared.disk, epoch)?;
+            Ok(DiskDone::AcceptedEpoch(epoch))
+        }
+        DiskTask::SaveCurrentEpoch(epoch) => {
+            journal::save_current_epoch(&shared.disk, epoch)?;
+            Ok(DiskDone::CurrentEpoch(epoch))
+        }
+        DiskTask::Truncate { keep } => {
+            log.roll()?;
+            let mut files = shared.files.lock();
+            *files += 1;
+            let options = crate::start::recover_options(&shared.config, &shared.settings, shared.seed);
+            journal::truncate(&shared.disk, &options, keep).map_err(io::Error::other)?;
+            let recovered = journal::recover(&shared.disk, &options).map_err(io::Error::other)?;
+            let found = recovered.tree.last_zxid();
+            tracing::info!(zxid = format!("{found:#x}"), "the log was cut, and the database read again");
+            *shared.ranges.lock() = recovered.ranges;
+            Ok(DiskDone::Truncated(Box::new(recovered.tree)))
+        }
+        DiskTask::Install(mut tree) => {
+            log.roll()?;
+            let mut files = shared.files.lock();
+            *files += 1;
+            let options = crate::start::snapshot_options(&shared.config);
+            let file = journal::install(&shared.disk, &mut tree, options)?;
+            tracing::info!(file, "the leader's tree is this server's database now");
+            *shared.ranges.lock() = LogRanges::new(tree.last_zxid());
+            Ok(DiskDone::Installed(tree))
         }
     }
 }

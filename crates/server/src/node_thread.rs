@@ -1,12 +1,18 @@
 //! The node thread: drives [`node::Node`], the only writer of the tree.
 
+use crate::election_net::ElectionEvent;
 use crate::log_thread::LogInput;
 use crate::outbox::Outboxes;
+use crate::quorum::{QuorumInput, QuorumNet};
 use crate::shared::{NodeInput, Shared};
 use crate::snapshot_thread::SnapshotInput;
+use crate::start::StopReason;
+use mio::Events;
 use node::limits::FROZEN_BYTES;
 use node::{Node, Now};
+use std::io::ErrorKind;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -67,7 +73,11 @@ pub(crate) struct NodeThread {
     out: Outboxes,
     log: Sender<LogInput>,
     snapshots: Sender<SnapshotInput>,
+    stop: Sender<StopReason>,
     policy: SnapshotPolicy,
+    /// `None` for a standalone server.
+    quorum: Option<QuorumNet>,
+    events: Events,
     stopping: bool,
     failed: bool,
 }
@@ -78,34 +88,57 @@ impl NodeThread {
         node: Node,
         log: Sender<LogInput>,
         snapshots: Sender<SnapshotInput>,
+        stop: Sender<StopReason>,
         replayed: u64,
-        seed: u64,
     ) -> Self {
         let storage = &shared.config.storage;
         let mut policy = SnapshotPolicy::new(
             i64::from(storage.snap_count),
             storage.snap_size_limit_bytes.map(|b| b as i64),
-            seed,
+            shared.seed,
         );
         // What a start had to replay counts: a server that is restarted often must take snapshots too.
         policy.txns = replayed as i64;
         let out = Outboxes::new(shared.mailboxes.clone());
-        NodeThread { shared, node, out, log, snapshots, policy, stopping: false, failed: false }
+        NodeThread {
+            shared,
+            node,
+            out,
+            log,
+            snapshots,
+            stop,
+            policy,
+            quorum: None,
+            events: Events::with_capacity(64),
+            stopping: false,
+            failed: false,
+        }
+    }
+
+    pub fn with_quorum(mut self, quorum: QuorumNet) -> Self {
+        self.quorum = Some(quorum);
+        self
     }
 
     /// Runs until told to stop; then finishes what is on its way.
     pub fn run(mut self) {
         let mut inputs = Vec::new();
         while !self.has_ended() {
-            let wait_ms = (self.node.next_tick_ms() - self.shared.clock.mono_ms()).clamp(0, MAX_WAIT_MS);
-            self.shared.inbox.take(Duration::from_millis(wait_ms as u64), &mut inputs);
+            self.wait(&mut inputs);
             let now = self.shared.clock.now();
             self.take_inputs(now, &mut inputs);
+            self.carry_out(now);
             self.hand_to_log();
+            self.send();
             self.commit(now);
+            self.settle(now);
             self.hand_to_log();
+            self.send();
             self.snapshot_if_due();
             self.out.wake();
+        }
+        if let Some(quorum) = &mut self.quorum {
+            quorum.stop();
         }
         // Those threads may have ended by themselves; then there is nobody to tell.
         let _log_gone = self.log.send(LogInput::Stop);
@@ -116,6 +149,27 @@ impl NodeThread {
         self.failed || (self.stopping && self.node.is_idle())
     }
 
+    /// Sleeps until something comes or is due.
+    fn wait(&mut self, inputs: &mut Vec<NodeInput>) {
+        let mut wait_ms = (self.node.next_tick_ms() - self.shared.clock.mono_ms()).clamp(0, MAX_WAIT_MS);
+        let Some(quorum) = &mut self.quorum else {
+            return self.shared.inbox.take(Duration::from_millis(wait_ms as u64), inputs);
+        };
+        if quorum.has_readable(&self.node) {
+            wait_ms = 0;
+        }
+        match quorum.poll().poll(&mut self.events, Some(Duration::from_millis(wait_ms as u64))) {
+            Ok(()) => {}
+            Err(e) if e.kind() == ErrorKind::Interrupted => self.events.clear(),
+            Err(error) => {
+                self.failed = true;
+                // Nobody listens only when the server is ending anyway.
+                let _ended = self.stop.send(StopReason::IoFailed(error.to_string()));
+            }
+        }
+        self.shared.inbox.take_all(inputs);
+    }
+
     fn take_inputs(&mut self, now: Now, inputs: &mut Vec<NodeInput>) {
         let shared = self.shared.clone();
         let tree = shared.tree.read();
@@ -123,23 +177,75 @@ impl NodeThread {
             match input {
                 NodeInput::Submission(submission) => self.node.submit(&tree, now, &submission, &mut self.out),
                 NodeInput::Durable(zxid) => self.node.durable(zxid),
+                NodeInput::DiskDone(done) => self.node.disk_done(done, &tree, now, &mut self.out),
+                NodeInput::Quorum(QuorumInput::Election(ElectionEvent::Failed(error))) => {
+                    self.failed = true;
+                    let _ended = self.stop.send(StopReason::ElectionPortFailed(error));
+                }
+                NodeInput::Quorum(input) => {
+                    if let Some(quorum) = &mut self.quorum {
+                        quorum.on_input(input, &mut self.node, &tree, now, &mut self.out);
+                    }
+                }
                 NodeInput::SnapshotEnded => {}
                 NodeInput::Stop => self.stopping = true,
                 NodeInput::Failed => self.failed = true,
             }
         }
+        if let Some(quorum) = &mut self.quorum {
+            for event in &self.events {
+                quorum.on_ready(event, &mut self.node, &tree, now, &mut self.out);
+            }
+            quorum.read_on(&mut self.node, &tree, now, &mut self.out);
+        }
         if now.mono_ms >= self.node.next_tick_ms() {
-            self.node.tick(&tree, now);
+            self.node.tick(&tree, now, &mut self.out);
         }
         self.out.publish();
     }
 
+    /// Does what the node asked for.
+    fn carry_out(&mut self, now: Now) {
+        let Some(quorum) = &mut self.quorum else { return };
+        let shared = self.shared.clone();
+        let tree = shared.tree.read();
+        let adopted = quorum.carry_out(&mut self.node, &tree, now, &mut self.out);
+        self.out.publish();
+        drop(tree);
+        if let Some(adopted) = adopted {
+            let mut tree = shared.tree.write();
+            shared.generation.fetch_add(1, Ordering::Relaxed);
+            *tree = *adopted;
+        }
+        shared.serving.store(self.node.is_serving(), Ordering::Relaxed);
+    }
+
+    /// Everything was applied that could be.
+    fn settle(&mut self, now: Now) {
+        if self.quorum.is_none() {
+            return;
+        }
+        self.node.settled(&self.shared.tree.read(), now);
+        self.carry_out(now);
+        let stats = self.node.stats(&self.shared.tree.read());
+        *self.shared.node_stats.lock() = stats;
+    }
+
+    fn send(&mut self) {
+        if let Some(quorum) = &mut self.quorum {
+            quorum.send(&mut self.node);
+        }
+    }
+
     fn hand_to_log(&mut self) {
-        if let Some(batch) = self.node.take_batch() {
+        // A log thread that has ended has said why; the server is ending.
+        while let Some(batch) = self.node.take_batch() {
             self.policy.txns += batch.len() as i64;
             self.policy.bytes += batch.bytes.len() as i64;
-            // A log thread that has ended has said why; the server is ending.
             let _log_gone = self.log.send(LogInput::Append(batch));
+        }
+        while let Some(task) = self.node.take_task() {
+            let _log_gone = self.log.send(LogInput::Task(task));
         }
     }
 
@@ -161,7 +267,7 @@ impl NodeThread {
                 }
             }
         }
-        if worked {
+        if worked && self.quorum.is_none() {
             let stats = self.node.stats(&shared.tree.read());
             *shared.node_stats.lock() = stats;
         }
@@ -178,9 +284,10 @@ impl NodeThread {
             return;
         }
         let header = tree.freeze();
+        let generation = self.shared.generation.load(Ordering::Relaxed);
         drop(tree);
         self.policy.restart();
         let _log_gone = self.log.send(LogInput::Roll);
-        let _snapshots_gone = self.snapshots.send(SnapshotInput::Write(header));
+        let _snapshots_gone = self.snapshots.send(SnapshotInput::Write(header, generation));
     }
 }

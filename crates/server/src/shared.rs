@@ -2,23 +2,29 @@
 
 use crate::clock::Clock;
 use crate::outbox::Mailbox;
+use crate::quorum::QuorumInput;
 use config::Config;
-use node::{ConnId, ConnStats, Inflight, NodeStats, Settings, Submission, Tally, Watches};
+use journal::LogRanges;
+use mio::Waker;
+use node::{ConnId, ConnStats, DiskDone, Inflight, NodeStats, Settings, Submission, Tally, Watches};
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tree::Tree;
 
 /// What the node thread is told.
-#[derive(Debug)]
 pub(crate) enum NodeInput {
     Submission(Submission),
     /// The log has everything up to this zxid durably.
     Durable(i64),
     SnapshotEnded,
+    /// A task was done by the log's owner.
+    DiskDone(DiskDone),
+    /// From the ensemble.
+    Quorum(QuorumInput),
     Stop,
     /// The log has failed: nothing more can be committed.
     Failed,
@@ -29,15 +35,40 @@ pub(crate) enum NodeInput {
 pub(crate) struct Inbox {
     inputs: Mutex<Vec<NodeInput>>,
     arrived: Condvar,
+    /// A node thread that waits for sockets as well is woken through its poll.
+    waker: OnceLock<Waker>,
 }
 
 impl Inbox {
     pub fn send(&self, input: NodeInput) {
         let mut inputs = self.inputs.lock();
         inputs.push(input);
-        if inputs.len() == 1 {
-            self.arrived.notify_one();
+        if inputs.len() > 1 {
+            return;
         }
+        match self.waker.get() {
+            None => {
+                self.arrived.notify_one();
+            }
+            Some(waker) => {
+                drop(inputs);
+                if let Err(error) = waker.wake() {
+                    tracing::error!(%error, "the node thread cannot be woken");
+                }
+            }
+        }
+    }
+
+    /// From now on the owner waits in a poll, and this wakes it.
+    pub fn wake_through(&self, waker: Waker) {
+        // Set once, before any thread runs.
+        let _earlier = self.waker.set(waker);
+    }
+
+    /// Takes all there are, without waiting.
+    pub fn take_all(&self, into: &mut Vec<NodeInput>) {
+        into.clear();
+        std::mem::swap(&mut *self.inputs.lock(), into);
     }
 
     /// Waits for inputs until the timeout; takes all there are.
@@ -104,6 +135,15 @@ pub(crate) struct Shared {
     /// Renewed by the node thread whenever it has done something.
     pub node_stats: Mutex<NodeStats>,
     pub listed: Mutex<Connections>,
+    /// Whether clients are served: always, standalone.
+    pub serving: AtomicBool,
+    /// Counts how often the tree was replaced by another. Changed under the tree's exclusive lock.
+    pub generation: AtomicU64,
+    /// Likewise for the files: held while they are replaced, and while a snapshot gets its name.
+    pub files: Mutex<u64>,
+    pub seed: u64,
+    /// What the log files hold, for learners.
+    pub ranges: Mutex<LogRanges>,
     pub disk: crate::disk::Disk,
     pub address: SocketAddr,
 }

@@ -5,7 +5,7 @@
 
 use crate::shared::{NodeInput, Shared};
 use crate::start::StopReason;
-use journal::{Compression, Dir, SnapshotOptions, SnapshotWriter, Storage};
+use journal::{Dir, SnapshotWriter, Storage};
 use node::limits::{FROZEN_BYTES, SNAPSHOT_STEP_SLOTS};
 use std::io;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use tree::FrozenHeader;
 
 pub(crate) enum SnapshotInput {
-    /// The tree is frozen; write what this header begins.
-    Write(FrozenHeader),
+    /// The tree of this generation is frozen; write what this header begins.
+    Write(FrozenHeader, u64),
     Stop,
 }
 
@@ -39,11 +39,11 @@ pub(crate) fn run(shared: Arc<Shared>, inputs: Receiver<SnapshotInput>, failed: 
             None => inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match input {
-            Ok(SnapshotInput::Write(header)) => {
+            Ok(SnapshotInput::Write(header, generation)) => {
                 let zxid = header.zxid;
-                let written = write(&shared, &header);
+                let written = write(&shared, &header, generation);
                 // Also after a failure, so that nobody waits for the view to end.
-                shared.tree.write().thaw();
+                thaw(&shared, generation);
                 if let Err(error) = written {
                     let reason = StopReason::SnapshotFailed(format!("snapshot.{zxid:x}: {error}"));
                     // The receiver is gone only when the server is ending anyway.
@@ -59,23 +59,19 @@ pub(crate) fn run(shared: Arc<Shared>, inputs: Receiver<SnapshotInput>, failed: 
     }
 }
 
-fn options(shared: &Shared) -> SnapshotOptions {
-    let storage = &shared.config.storage;
-    let compression = match storage.snapshot_compression {
-        config::Compression::None => Compression::None,
-        config::Compression::Gzip => Compression::Gzip,
-        config::Compression::Snappy => Compression::Snappy,
-    };
-    SnapshotOptions {
-        compression,
-        digest: storage.digest_enabled,
-        last_zxid: storage.serialize_last_processed_zxid,
+/// Ends the view, if its tree is still the server's.
+fn thaw(shared: &Shared, generation: u64) -> bool {
+    let mut tree = shared.tree.write();
+    let same = shared.generation.load(Ordering::Relaxed) == generation;
+    if same {
+        tree.thaw();
     }
+    same
 }
 
-fn write(shared: &Shared, header: &FrozenHeader) -> io::Result<()> {
+fn write(shared: &Shared, header: &FrozenHeader, generation: u64) -> io::Result<()> {
     let start = Instant::now();
-    let mut writer = SnapshotWriter::begin(&shared.disk, header, options(shared))?;
+    let mut writer = SnapshotWriter::begin(&shared.disk, header, crate::start::snapshot_options(&shared.config))?;
     let mut piece = Vec::with_capacity(2 * PIECE_BYTES);
     let mut written = 0usize;
     let mut more = true;
@@ -86,6 +82,10 @@ fn write(shared: &Shared, header: &FrozenHeader) -> io::Result<()> {
         let hurry;
         {
             let tree = shared.tree.read();
+            if shared.generation.load(Ordering::Relaxed) != generation {
+                // The tree was replaced by a leader's: nobody needs a snapshot of the former one.
+                return Ok(());
+            }
             hurry = tree.frozen_bytes() > FROZEN_BYTES / 2;
             more = tree.read_frozen(SNAPSHOT_STEP_SLOTS, |node| {
                 SnapshotWriter::<<crate::disk::Disk as Storage>::File>::encode_node(&node, &mut piece);
@@ -104,16 +104,26 @@ fn write(shared: &Shared, header: &FrozenHeader) -> io::Result<()> {
         }
     }
     // The view is read to its end: writers need not keep it whole while the file is made durable.
-    shared.tree.write().thaw();
+    if !thaw(shared, generation) {
+        return Ok(());
+    }
+    let files = shared.files.lock();
+    if *files != generation {
+        return Ok(());
+    }
     let name = writer.finish(&shared.disk)?;
+    drop(files);
     let ms = start.elapsed().as_millis();
     tracing::info!(file = name, bytes = written, ms, "snapshot written");
     Ok(())
 }
 
 fn purge(shared: &Shared) {
-    match journal::purge(&shared.disk, shared.config.storage.snap_retain_count as usize) {
+    let retain = shared.config.storage.snap_retain_count as usize;
+    let pinned = shared.ranges.lock().lowest_pin();
+    match journal::purge_behind(&shared.disk, retain, pinned) {
         Ok(report) => {
+            shared.ranges.lock().forget(report.removed.iter().map(|(_, name)| name.as_str()));
             for (dir, name) in report.removed {
                 let what = if dir == Dir::Log { "log" } else { "snapshot" };
                 tracing::info!(what, file = name, "removed: no longer needed for recovery");

@@ -133,6 +133,7 @@ impl Server {
                 Delivery::Reply(frame, latency_ms) => self.conn.on_reply(&frame, latency_ms, &self.inflight),
                 Delivery::Welcome(frame, session) => self.conn.on_welcome(&frame, session),
                 Delivery::Close(frame) => self.conn.on_close(Some(&frame)),
+                Delivery::CloseAll => self.conn.on_close(None),
             }
         }
     }

@@ -80,6 +80,7 @@ pub enum Report {
     LeaderUnreadable { leader: ServerId, error: String },
     BadRecord { leader: ServerId, zxid: Zxid, error: String },
     Resigned { why: Resignation },
+    CannotListen { error: String },
     Synchronizing { learner: ServerId, plan: SyncPlan },
     LearnerDismissed { server: Option<ServerId>, why: Parting },
     LearnerUnreadable { server: Option<ServerId>, error: String },
@@ -100,6 +101,7 @@ impl Report {
             | Report::LeaderUnreadable { .. }
             | Report::BadRecord { .. }
             | Report::Resigned { .. }
+            | Report::CannotListen { .. }
             | Report::LearnerDismissed { .. }
             | Report::LearnerUnreadable { .. } => true,
             Report::Looking { .. }
@@ -155,6 +157,11 @@ impl fmt::Display for Report {
                 out,
                 "the leader, server {leader}, sent the transaction {zxid:#x}, which this server cannot read: {error}. \
                  Is it of a newer release?"
+            ),
+            Report::CannotListen { error } => write!(
+                out,
+                "this server was elected but cannot lead, as its quorum port cannot be taken: {error}. Is its server.N \
+                 line right, and does no other process use that port?"
             ),
             Report::Resigned { why } => write!(out, "this server leads no longer: {why}"),
             Report::Synchronizing { learner, plan } => match plan {

@@ -217,8 +217,7 @@ impl Node {
         {
             let limits = Limits { field_bytes: limits.field_bytes.max(payload.len()) };
             if let Ok(record) = TxnRecord::decode(payload, limits) {
-                tree.apply(&record, &mut Vec::new());
-                tree.sweep();
+                tree.reapply(&record);
             }
             return;
         }

@@ -334,6 +334,13 @@ impl Node {
         self.core.pipeline.set_committed(Zxid::MAX);
     }
 
+    /// The quorum port cannot be taken: another server must lead.
+    pub fn cannot_lead(&mut self, error: &str, out: &mut impl Outbound) {
+        if matches!(self.role, Role::Leading(_)) {
+            self.leave(Report::CannotListen { error: error.to_owned() }, out);
+        }
+    }
+
     /// A task of the disk is done.
     pub fn disk_done(&mut self, done: DiskDone, tree: &Tree, now: Now, out: &mut impl Outbound) {
         let Some(ensemble) = &mut self.ensemble else { return };
