@@ -5,7 +5,8 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{Start, lines, owned};
-use config::{Address, AuthProvider, Compression, Config, DigestAlgorithm, Role, Whitelist};
+use config::{Address, AuthProvider, Compression, Config, Role, Whitelist};
+use wire::data::DigestAlgorithm;
 
 /// A file with what every file needs, and more.
 fn with(text: &str) -> Start {

@@ -24,7 +24,7 @@ use tree::Tree;
 use wire::jute::Limits;
 use wire::ops::OpClass;
 use wire::request::{AuthPacket, RequestHeader};
-use wire::{ErrorCode, OpCode, Reader, frame};
+use wire::{ErrorCode, OpCode, Reader, Word, frame};
 
 /// What a connection needs while it handles bytes; all of it is shared, and the tree is locked against changes.
 pub struct ConnContext<'a> {
@@ -87,28 +87,6 @@ enum Flow {
     Blocked,
     Close,
 }
-
-const WORDS: [&[u8; 4]; 19] = [
-    b"ruok",
-    b"srvr",
-    b"stat",
-    b"mntr",
-    b"conf",
-    b"cons",
-    b"envi",
-    b"wchs",
-    b"wchc",
-    b"wchp",
-    b"dirs",
-    b"isro",
-    b"dump",
-    b"crst",
-    b"srst",
-    b"gtmk",
-    b"stmk",
-    b"hash",
-    &[0xff, 0xf4, 0xff, 0xfd],
-];
 
 impl Conn {
     pub fn new(id: ConnId, address: IpAddr) -> Conn {
@@ -206,7 +184,7 @@ impl Conn {
                 Phase::Ending => return (Progress::Waiting, bytes.len()),
                 Phase::Connecting => return (Progress::Waiting, used),
                 Phase::Fresh => {
-                    if let Some(word) = bytes.first_chunk::<4>().filter(|w| WORDS.contains(w)) {
+                    if let Some(word) = bytes.first_chunk::<4>().filter(|first| Word::of(**first).is_some()) {
                         return (Progress::Word(*word), bytes.len());
                     }
                 }

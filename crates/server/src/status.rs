@@ -16,13 +16,13 @@ pub(crate) fn answer(shared: &Shared, first: [u8; 4]) -> String {
         }
         Some(Asked::Answer(word)) => {
             carry_out(shared, word);
-            admin::render(word, &status(shared, word.parts()))
+            admin::render(word, &status(shared, admin::parts(word)))
         }
     }
 }
 
 fn carry_out(shared: &Shared, word: Word) {
-    match word.command() {
+    match admin::command(word) {
         Some(Command::ResetConnections) => {
             shared.listed.lock().connections.values().for_each(|listed| listed.stats.reset());
         }
