@@ -82,6 +82,8 @@ pub fn start(config: Config) -> Result<Server, StartError> {
         return Err(StartError::NoClientPort { tls });
     }
     raise_file_limit();
+    // Taken before anything is created, so that a start in vain leaves nothing behind.
+    let listener = take_port(&config)?;
     let clock = Clock::start();
     let storage = &config.storage;
     let disk = Disk::claim(&storage.data_dir, &storage.data_log_dir, storage.autocreate_dirs)?;
@@ -89,9 +91,10 @@ pub fn start(config: Config) -> Result<Server, StartError> {
     let seed = random_seed().map_err(system("cannot read random numbers"))?;
     let recovered = recover(&config, &settings, &disk, seed)?;
     let replayed = recovered.report.txns;
-    // The port is taken before any thread runs, but nothing is accepted before all do.
-    let listener = listen(&config)?;
+    // Only now can clients connect; they are accepted when all threads run.
     let address = listener.local_addr().map_err(system("the listening socket has no address"))?;
+    rustix::net::listen(&listener, i32::try_from(config.listen.backlog).unwrap_or(i32::MAX))
+        .map_err(|e| cannot_listen(address.to_string(), e.into()))?;
     let threads = io_threads(&config);
     let (mailboxes, polls) = mailboxes(threads).map_err(system("cannot create the I/O threads' polls"))?;
     let shared = Arc::new(Shared {
@@ -199,25 +202,26 @@ fn first_snapshot(disk: &Disk, recovered: &mut Recovered, storage: &config::Stor
     writer.finish(disk).map(|_name| ())
 }
 
-/// The port in front of an address that a person typed.
-fn listen(config: &Config) -> Result<TcpListener, StartError> {
+fn cannot_listen(address: String, source: io::Error) -> StartError {
+    let advice = match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            ". Another process has this port (an Apache ZooKeeper, perhaps): stop it, or choose another clientPort"
+        }
+        io::ErrorKind::PermissionDenied => ". Ports below 1024 need the right to take them",
+        io::ErrorKind::AddrNotAvailable => {
+            ". No interface of this machine has this address: see clientPortAddress"
+        }
+        _ => "",
+    };
+    StartError::Listen { address, source, advice }
+}
+
+/// The socket for clients, bound but not yet listening.
+fn take_port(config: &Config) -> Result<TcpListener, StartError> {
     let any = config::Address { host: None, port: 0 };
     let wanted = config.listen.client.as_ref().unwrap_or(&any);
-    let named = |host: &str| format!("{host}:{}", wanted.port);
-    let address = named(wanted.host.as_deref().unwrap_or("[::]"));
-    let fail = |source: io::Error| {
-        let advice = match source.kind() {
-            io::ErrorKind::AddrInUse => {
-                ". Another process has this port (an Apache ZooKeeper, perhaps): stop it, or choose another clientPort"
-            }
-            io::ErrorKind::PermissionDenied => ". Ports below 1024 need the right to take them",
-            io::ErrorKind::AddrNotAvailable => {
-                ". No interface of this machine has this address: see clientPortAddress"
-            }
-            _ => "",
-        };
-        StartError::Listen { address: address.clone(), source, advice }
-    };
+    let address = format!("{}:{}", wanted.host.as_deref().unwrap_or("[::]"), wanted.port);
+    let fail = |source| cannot_listen(address.clone(), source);
     let candidates: Vec<SocketAddr> = match &wanted.host {
         Some(host) => (host.as_str(), wanted.port).to_socket_addrs().map_err(fail)?.collect(),
         // Like Java: both families on one socket where the system has IPv6.
@@ -228,7 +232,7 @@ fn listen(config: &Config) -> Result<TcpListener, StartError> {
     };
     let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host name has no address");
     for candidate in candidates {
-        match bind(candidate, config.listen.backlog) {
+        match bind(candidate) {
             Ok(listener) => return Ok(listener),
             Err(e) if e.kind() == io::ErrorKind::AddrInUse => return Err(fail(e)),
             Err(e) => last = e,
@@ -237,8 +241,8 @@ fn listen(config: &Config) -> Result<TcpListener, StartError> {
     Err(fail(last))
 }
 
-/// A listening socket with the given backlog; an IPv6 wildcard takes IPv4 too.
-fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+/// A bound socket; an IPv6 wildcard takes IPv4 too.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
     let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -248,7 +252,6 @@ fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
         sockopt::set_ipv6_v6only(&socket, false)?;
     }
     rustix::net::bind(&socket, &address)?;
-    rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
 }
 
