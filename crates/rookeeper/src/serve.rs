@@ -4,6 +4,7 @@ use crate::arguments::Settings;
 use crate::logging::{self, complain, say};
 use config::{ConfigFile, Loaded, Severity};
 use server::{StartError, StopReason};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,7 +17,8 @@ const SNAPSHOT_FAILED: u8 = 10;
 fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, String> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        // A data folder that is a file is told of when it is claimed, with the exit code for data folders.
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(e) => Err(e.to_string()),
     }
 }
@@ -46,7 +48,10 @@ fn load(settings: &Settings) -> Result<Loaded, String> {
         jvm_flags: &flags,
         read_file: &read_optional,
     };
-    config::load(&inputs).map_err(|refused| format!("{refused}\nInvalid config, exiting abnormally"))
+    config::load(&inputs).map_err(|refused| {
+        let told: String = refused.findings.iter().map(|finding| format!("{finding}\n")).collect();
+        format!("{told}Invalid config, exiting abnormally")
+    })
 }
 
 pub(crate) fn print_config(settings: &Settings) -> ExitCode {
