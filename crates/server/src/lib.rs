@@ -20,6 +20,7 @@ mod io;
 mod log_thread;
 mod node_thread;
 mod outbox;
+mod reserve;
 mod settings;
 mod shared;
 mod signals;
