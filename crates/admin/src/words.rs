@@ -1,30 +1,6 @@
-//! The table of words: how each is spelt, what it needs to be answered, and what it orders.
+//! What each word needs to be answered, and what it orders. The table of words is in [`wire::words`].
 
-/// A four-letter word, recognised as the first four bytes of a connection. What follows them is ignored, but for
-/// [`Word::Stmk`], where the eight bytes of the new mask follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Word {
-    Conf,
-    Cons,
-    Crst,
-    Dirs,
-    Dump,
-    Envi,
-    Gtmk,
-    Hash,
-    Isro,
-    Mntr,
-    Ruok,
-    Srst,
-    Srvr,
-    Stat,
-    Stmk,
-    Wchc,
-    Wchp,
-    Wchs,
-    /// What telnet sends when it is interrupted: known, so that it is refused by name; it has no answer of its own.
-    TelnetClose,
-}
+use wire::Word;
 
 /// A part of [`crate::Status`] that costs something to fill. The rest is always filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,118 +55,38 @@ pub fn word(first: [u8; 4], allowed: impl FnOnce(&str) -> bool) -> Option<Asked>
     Some(Asked::Refused(format!("{name} is not executed because it is not in the whitelist.\n")))
 }
 
-impl Word {
-    pub const ALL: [Word; 19] = [
-        Word::Conf,
-        Word::Cons,
-        Word::Crst,
-        Word::Dirs,
-        Word::Dump,
-        Word::Envi,
-        Word::Gtmk,
-        Word::Hash,
-        Word::Isro,
-        Word::Mntr,
-        Word::Ruok,
-        Word::Srst,
-        Word::Srvr,
-        Word::Stat,
-        Word::Stmk,
-        Word::Wchc,
-        Word::Wchp,
-        Word::Wchs,
-        Word::TelnetClose,
-    ];
-
-    /// The word that these bytes are.
-    pub fn of(first: [u8; 4]) -> Option<Word> {
-        Word::ALL.into_iter().find(|word| word.bytes() == first)
-    }
-
-    /// What a client sends.
-    pub fn bytes(self) -> [u8; 4] {
-        match self {
-            Word::Conf => *b"conf",
-            Word::Cons => *b"cons",
-            Word::Crst => *b"crst",
-            Word::Dirs => *b"dirs",
-            Word::Dump => *b"dump",
-            Word::Envi => *b"envi",
-            Word::Gtmk => *b"gtmk",
-            Word::Hash => *b"hash",
-            Word::Isro => *b"isro",
-            Word::Mntr => *b"mntr",
-            Word::Ruok => *b"ruok",
-            Word::Srst => *b"srst",
-            Word::Srvr => *b"srvr",
-            Word::Stat => *b"stat",
-            Word::Stmk => *b"stmk",
-            Word::Wchc => *b"wchc",
-            Word::Wchp => *b"wchp",
-            Word::Wchs => *b"wchs",
-            Word::TelnetClose => [0xff, 0xf4, 0xff, 0xfd],
-        }
-    }
-
-    /// The name in the whitelist.
-    pub fn name(self) -> &'static str {
-        match self {
-            Word::Conf => "conf",
-            Word::Cons => "cons",
-            Word::Crst => "crst",
-            Word::Dirs => "dirs",
-            Word::Dump => "dump",
-            Word::Envi => "envi",
-            Word::Gtmk => "gtmk",
-            Word::Hash => "hash",
-            Word::Isro => "isro",
-            Word::Mntr => "mntr",
-            Word::Ruok => "ruok",
-            Word::Srst => "srst",
-            Word::Srvr => "srvr",
-            Word::Stat => "stat",
-            Word::Stmk => "stmk",
-            Word::Wchc => "wchc",
-            Word::Wchp => "wchp",
-            Word::Wchs => "wchs",
-            Word::TelnetClose => "telnet close",
-        }
-    }
-
-    /// The costly parts of the status that its answer is made of, while the server is serving.
-    pub fn parts(self) -> &'static [Part] {
-        match self {
-            Word::Conf => &[Part::Configuration, Part::DirSizes],
-            Word::Cons | Word::Stat => &[Part::Connections],
-            Word::Dirs => &[Part::DirSizes],
-            Word::Dump => &[Part::Sessions],
-            Word::Envi => &[Part::Environment],
-            Word::Hash => &[Part::Digests],
-            Word::Mntr => &[Part::Metrics],
-            Word::Wchc | Word::Wchp => &[Part::Watches],
-            Word::Wchs => &[Part::WatchSummary],
-            Word::Crst
-            | Word::Gtmk
-            | Word::Isro
-            | Word::Ruok
-            | Word::Srst
-            | Word::Srvr
-            | Word::Stmk
-            | Word::TelnetClose => &[],
-        }
-    }
-
-    /// What the word orders, before its answer is rendered. Only a serving server resets anything.
-    pub fn command(self) -> Option<Command> {
-        match self {
-            Word::Crst => Some(Command::ResetConnections),
-            Word::Srst => Some(Command::ResetServer),
-            Word::Stmk => Some(Command::SetTraceMask),
-            _ => None,
-        }
+/// The costly parts of the status that its answer is made of, while the server is serving.
+pub fn parts(word: Word) -> &'static [Part] {
+    match word {
+        Word::Conf => &[Part::Configuration, Part::DirSizes],
+        Word::Cons | Word::Stat => &[Part::Connections],
+        Word::Dirs => &[Part::DirSizes],
+        Word::Dump => &[Part::Sessions],
+        Word::Envi => &[Part::Environment],
+        Word::Hash => &[Part::Digests],
+        Word::Mntr => &[Part::Metrics],
+        Word::Wchc | Word::Wchp => &[Part::Watches],
+        Word::Wchs => &[Part::WatchSummary],
+        Word::Crst
+        | Word::Gtmk
+        | Word::Isro
+        | Word::Ruok
+        | Word::Srst
+        | Word::Srvr
+        | Word::Stmk
+        | Word::TelnetClose => &[],
     }
 }
 
+/// What the word orders, before its answer is rendered. Only a serving server resets anything.
+pub fn command(word: Word) -> Option<Command> {
+    match word {
+        Word::Crst => Some(Command::ResetConnections),
+        Word::Srst => Some(Command::ResetServer),
+        Word::Stmk => Some(Command::SetTraceMask),
+        _ => None,
+    }
+}
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,12 +105,5 @@ mod tests {
         );
         assert_eq!(word(*b"RUOK", |_| true), None);
         assert_eq!(word([0, 0, 0, 45], |_| true), None);
-    }
-
-    #[test]
-    fn every_word_is_found_by_its_bytes() {
-        for word in Word::ALL {
-            assert_eq!(Word::of(word.bytes()), Some(word));
-        }
     }
 }

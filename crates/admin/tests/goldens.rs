@@ -354,7 +354,7 @@ fn what_does_not_serve_says_so() {
             Word::TelnetClose => String::new(),
             _ => format!("{not_serving}\n"),
         };
-        assert_eq!(render(word, &status), expected, "{word:?}");
+        assert_eq!(render(*word, &status), expected, "{word:?}");
     }
 }
 

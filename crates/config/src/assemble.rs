@@ -12,10 +12,12 @@ use crate::finding::{Findings, Source};
 use crate::gather::{Setting, Settings};
 use crate::java;
 use crate::members::{self, Address, MemberLine, Membership};
-use crate::model::{AuthProvider, Config, ConnectionWeights, DigestAlgorithm, Role, Whitelist};
+use crate::model::{AuthProvider, Config, ConnectionWeights, Role, Whitelist};
 use crate::options::{self, Kind, Part, Status};
 use crate::read;
 use crate::{Inputs, convert};
+use wire::Word;
+use wire::data::DigestAlgorithm;
 
 mod quorum;
 
@@ -242,9 +244,10 @@ impl Assembly<'_> {
             return;
         }
         let source = self.source("4lw.commands.whitelist");
-        for word in words.iter().filter(|word| !FOUR_LETTER_WORDS.contains(&word.as_str())) {
+        let known: Vec<&str> = Word::ALL.iter().map(|word| word.name()).collect();
+        for word in words.iter().filter(|word| !known.contains(&word.as_str())) {
             let problem = format!("4lw.commands.whitelist names {word}, which is no four-letter word");
-            let advice = format!("the known ones are: {}", FOUR_LETTER_WORDS.join(" "));
+            let advice = format!("the known ones are: {}", known.join(", "));
             self.findings.warn(&source, problem, advice);
         }
         let isro = self.draft.config.sessions.read_only_mode_enabled.then(|| "isro".to_owned());
@@ -338,11 +341,6 @@ impl Assembly<'_> {
         }
     }
 }
-
-const FOUR_LETTER_WORDS: [&str; 18] = [
-    "conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr", "ruok", "srst", "srvr",
-    "stat", "stmk", "wchc", "wchp", "wchs",
-];
 
 /// The part that a provider needs and that does not exist yet.
 fn unbuilt(provider: AuthProvider) -> Option<Part> {

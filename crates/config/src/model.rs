@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::effective::Entry;
 use crate::members::{Address, Membership};
+use wire::data::DigestAlgorithm;
 
 /// Everything a server is told.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -225,41 +226,6 @@ impl AuthProvider {
             AuthProvider::Sasl => "org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
             AuthProvider::X509 => "org.apache.zookeeper.server.auth.X509AuthenticationProvider",
         }
-    }
-}
-
-/// The hash of `digest` identities.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum DigestAlgorithm {
-    Md5,
-    #[default]
-    Sha1,
-    Sha224,
-    Sha256,
-    Sha384,
-    Sha512,
-    Sha3_224,
-    Sha3_256,
-    Sha3_384,
-    Sha3_512,
-}
-
-impl DigestAlgorithm {
-    /// Any of the names that Java knows, in any case.
-    pub fn from_name(name: &str) -> Option<DigestAlgorithm> {
-        Some(match name.to_ascii_uppercase().as_str() {
-            "MD5" => DigestAlgorithm::Md5,
-            "SHA" | "SHA1" | "SHA-1" => DigestAlgorithm::Sha1,
-            "SHA-224" => DigestAlgorithm::Sha224,
-            "SHA-256" => DigestAlgorithm::Sha256,
-            "SHA-384" => DigestAlgorithm::Sha384,
-            "SHA-512" => DigestAlgorithm::Sha512,
-            "SHA3-224" => DigestAlgorithm::Sha3_224,
-            "SHA3-256" => DigestAlgorithm::Sha3_256,
-            "SHA3-384" => DigestAlgorithm::Sha3_384,
-            "SHA3-512" => DigestAlgorithm::Sha3_512,
-            _ => return None,
-        })
     }
 }
 

@@ -39,6 +39,11 @@ pub(crate) fn apply(setting: &Setting, draft: &mut Draft, findings: &mut Finding
                 let problem = format!("what looks like a comment is part of the value: {}={text}", spec.name);
                 findings.warn(source, problem, "comments need lines of their own");
             }
+            if let Some(quote) = quoted(text) {
+                let shown = if spec.secret { String::new() } else { format!(": {}={text}", spec.name) };
+                let problem = format!("the {quote} around the value of {} are part of it{shown}", spec.name);
+                findings.warn(source, problem, "remove them: values need no quotes");
+            }
             match check_limits(spec, value) {
                 Ok((value, None)) => {
                     store(spec, &value, draft);
@@ -197,11 +202,19 @@ fn path_of(spec: &Spec, text: &str) -> Option<(Value, Warning)> {
     if text.is_empty() {
         return None;
     }
-    let relative = !text.starts_with('/') && !text.starts_with("./");
-    let warning = relative.then(|| {
-        let problem = format!("{}={text} depends on the folder in which the server is started", spec.name);
-        (problem, format!("write the whole path, or ./{text} if that is meant"))
-    });
+    let name = spec.name;
+    let warning = if quoted(text).is_some() || text.starts_with('/') || text.starts_with("./") {
+        None
+    } else if text.starts_with('~') {
+        let problem = format!(
+            "{name}={text} names a folder called {}, not a home folder: only a shell knows what ~ means",
+            text.split('/').next().unwrap_or(text)
+        );
+        Some((problem, "write the whole path".to_owned()))
+    } else {
+        let problem = format!("{name}={text} depends on the folder in which the server is started");
+        Some((problem, format!("write the whole path, or ./{text} if that is meant")))
+    };
     Some((Value::Text(text.to_owned()), warning))
 }
 
@@ -211,6 +224,18 @@ fn number_advice(spec: &Spec) -> String {
         format!("write digits only, such as {example}")
     } else {
         format!("write {} as digits only, such as {example}", spec.unit)
+    }
+}
+
+/// What stands around a value as in a shell or in YAML, if it does.
+fn quoted(text: &str) -> Option<&'static str> {
+    let within = |quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+    if within('"') {
+        Some("double quotes")
+    } else if within('\'') {
+        Some("single quotes")
+    } else {
+        None
     }
 }
 
@@ -227,10 +252,12 @@ fn as_written(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A comment behind a value is the most frequent cause of bad values, so it is named first.
+/// A comment behind a value is the most frequent cause of bad values, so it is named first; then quotes.
 fn advice_for(text: &str, advice: &str) -> String {
     if looks_commented(text) {
         format!("comments need lines of their own: {advice}")
+    } else if quoted(text).is_some() {
+        format!("the quotes are part of the value: {advice}")
     } else {
         advice.to_owned()
     }

@@ -5,7 +5,10 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{Start, lines, owned};
-use config::{Address, AuthProvider, Compression, Config, DigestAlgorithm, Role, Whitelist};
+use std::path::Path;
+
+use config::{Address, AuthProvider, Compression, Config, Role, Whitelist};
+use wire::data::DigestAlgorithm;
 
 /// A file with what every file needs, and more.
 fn with(text: &str) -> Start {
@@ -334,6 +337,31 @@ fn traps_in_files() {
             "zoo.cfg:1: warning: what looks like a comment is part of the value: dataDir=data # main; comments need lines of their own",
             "zoo.cfg:3: warning: clientPort stands here again; its value at zoo.cfg:2 does not count; keep one of the two lines",
             "zoo.cfg:4: warning: clientPortAddress is empty, which means this machine only; write 127.0.0.1 if that is meant, else remove the line",
+        ]
+    );
+}
+
+/// As in Apache, neither is anything but letters of the value.
+#[test]
+fn a_tilde_and_quotes_are_taken_as_they_are() {
+    let loaded = Start::file(
+        "dataDir=~/zk\ndataLogDir=\"/var/zk\"\nclientPort=2181\nDigestAuthenticationProvider.superDigest='a:b'\n",
+    )
+    .accepted();
+    assert_eq!(loaded.config.storage.data_dir, Path::new("~/zk"));
+    assert_eq!(loaded.config.storage.data_log_dir, Path::new("\"/var/zk\""));
+    assert_eq!(
+        lines(&loaded.findings),
+        [
+            "zoo.cfg:1: warning: dataDir=~/zk names a folder called ~, not a home folder: only a shell knows what ~ means; write the whole path",
+            "zoo.cfg:2: warning: the double quotes around the value of dataLogDir are part of it: dataLogDir=\"/var/zk\"; remove them: values need no quotes",
+            "zoo.cfg:4: warning: the single quotes around the value of DigestAuthenticationProvider.superDigest are part of it; remove them: values need no quotes",
+        ]
+    );
+    assert_eq!(
+        with("tickTime=\"2000\"").refused(),
+        [
+            "zoo.cfg:3: error: tickTime=\"2000\" is not a whole number; the quotes are part of the value: write ms as digits only, such as 3000"
         ]
     );
 }

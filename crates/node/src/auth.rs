@@ -7,42 +7,24 @@ use sha1::Digest as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 use wire::ErrorCode;
-use wire::data::Id;
+use wire::data::{DigestAlgorithm, Id};
 
 /// The ids of one connection, in the order in which Apache lists them; replaced as a whole when one is added.
 pub type AuthIds = Arc<Vec<Id>>;
 
-/// `zookeeper.DigestAuthenticationProvider.digestAlg`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum DigestAlgorithm {
-    Md5,
-    #[default]
-    Sha1,
-    Sha224,
-    Sha256,
-    Sha384,
-    Sha512,
-    Sha3_224,
-    Sha3_256,
-    Sha3_384,
-    Sha3_512,
-}
-
-impl DigestAlgorithm {
-    fn base64(self, bytes: &[u8]) -> String {
-        let engine = base64::engine::general_purpose::STANDARD;
-        match self {
-            DigestAlgorithm::Md5 => engine.encode(md5::Md5::digest(bytes)),
-            DigestAlgorithm::Sha224 => engine.encode(sha2::Sha224::digest(bytes)),
-            DigestAlgorithm::Sha3_224 => engine.encode(sha3::Sha3_224::digest(bytes)),
-            DigestAlgorithm::Sha3_256 => engine.encode(sha3::Sha3_256::digest(bytes)),
-            DigestAlgorithm::Sha3_384 => engine.encode(sha3::Sha3_384::digest(bytes)),
-            DigestAlgorithm::Sha3_512 => engine.encode(sha3::Sha3_512::digest(bytes)),
-            DigestAlgorithm::Sha384 => engine.encode(sha2::Sha384::digest(bytes)),
-            DigestAlgorithm::Sha1 => engine.encode(sha1::Sha1::digest(bytes)),
-            DigestAlgorithm::Sha256 => engine.encode(sha2::Sha256::digest(bytes)),
-            DigestAlgorithm::Sha512 => engine.encode(sha2::Sha512::digest(bytes)),
-        }
+fn base64(algorithm: DigestAlgorithm, bytes: &[u8]) -> String {
+    let engine = base64::engine::general_purpose::STANDARD;
+    match algorithm {
+        DigestAlgorithm::Md5 => engine.encode(md5::Md5::digest(bytes)),
+        DigestAlgorithm::Sha1 => engine.encode(sha1::Sha1::digest(bytes)),
+        DigestAlgorithm::Sha224 => engine.encode(sha2::Sha224::digest(bytes)),
+        DigestAlgorithm::Sha256 => engine.encode(sha2::Sha256::digest(bytes)),
+        DigestAlgorithm::Sha384 => engine.encode(sha2::Sha384::digest(bytes)),
+        DigestAlgorithm::Sha512 => engine.encode(sha2::Sha512::digest(bytes)),
+        DigestAlgorithm::Sha3_224 => engine.encode(sha3::Sha3_224::digest(bytes)),
+        DigestAlgorithm::Sha3_256 => engine.encode(sha3::Sha3_256::digest(bytes)),
+        DigestAlgorithm::Sha3_384 => engine.encode(sha3::Sha3_384::digest(bytes)),
+        DigestAlgorithm::Sha3_512 => engine.encode(sha3::Sha3_512::digest(bytes)),
     }
 }
 
@@ -94,7 +76,7 @@ pub fn show(settings: &AuthSettings, ids: &AuthIds, scheme: &str, data: Option<&
 
 fn digest(settings: &AuthSettings, ids: &AuthIds, text: &str) -> Shown {
     let user = text.split(':').next().unwrap_or("");
-    let shown = format!("{user}:{}", settings.digest_algorithm.base64(text.as_bytes()));
+    let shown = format!("{user}:{}", base64(settings.digest_algorithm, text.as_bytes()));
     let is_super = settings.super_digest.as_deref() == Some(shown.as_str());
     let superuser = is_super.then(|| Id::new("super", ""));
     with(ids, superuser.into_iter().chain([Id::new("digest", shown)]))

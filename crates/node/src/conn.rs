@@ -18,13 +18,14 @@ use crate::settings::Settings;
 use crate::tally::{ConnStats, Tally};
 use crate::throttle::Inflight;
 use crate::watch::{Watcher, Watches};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tree::Tree;
 use wire::jute::Limits;
 use wire::ops::OpClass;
 use wire::request::{AuthPacket, RequestHeader};
-use wire::{ErrorCode, OpCode, Reader, frame};
+use wire::{ErrorCode, OpCode, Reader, Word, frame};
 
 /// What a connection needs while it handles bytes; all of it is shared, and the tree is locked against changes.
 pub struct ConnContext<'a> {
@@ -69,7 +70,10 @@ pub struct Conn {
     session: Option<Arc<Session>>,
     inbound: Vec<u8>,
     out: Vec<u8>,
-    writes_in_flight: u32,
+    /// The handshake names a session that exists already.
+    attaching: bool,
+    /// Submitted and not yet answered, in their order.
+    under_way: VecDeque<OpCode>,
     /// Of what was submitted since nothing was under way.
     submitted_bytes: i64,
     large_bytes: i64,
@@ -80,6 +84,9 @@ pub struct Conn {
     stats: Arc<ConnStats>,
 }
 
+/// Room for so many requests under way is kept while there are none.
+const FEW_UNDER_WAY: usize = 64;
+
 /// What to do after one frame.
 enum Flow {
     Next,
@@ -87,28 +94,6 @@ enum Flow {
     Blocked,
     Close,
 }
-
-const WORDS: [&[u8; 4]; 19] = [
-    b"ruok",
-    b"srvr",
-    b"stat",
-    b"mntr",
-    b"conf",
-    b"cons",
-    b"envi",
-    b"wchs",
-    b"wchc",
-    b"wchp",
-    b"dirs",
-    b"isro",
-    b"dump",
-    b"crst",
-    b"srst",
-    b"gtmk",
-    b"stmk",
-    b"hash",
-    &[0xff, 0xf4, 0xff, 0xfd],
-];
 
 impl Conn {
     pub fn new(id: ConnId, address: IpAddr) -> Conn {
@@ -121,7 +106,8 @@ impl Conn {
             session: None,
             inbound: Vec::new(),
             out: Vec::new(),
-            writes_in_flight: 0,
+            attaching: false,
+            under_way: VecDeque::new(),
             submitted_bytes: 0,
             large_bytes: 0,
             blocked_since_ms: None,
@@ -206,7 +192,7 @@ impl Conn {
                 Phase::Ending => return (Progress::Waiting, bytes.len()),
                 Phase::Connecting => return (Progress::Waiting, used),
                 Phase::Fresh => {
-                    if let Some(word) = bytes.first_chunk::<4>().filter(|w| WORDS.contains(w)) {
+                    if let Some(word) = bytes.first_chunk::<4>().filter(|first| Word::of(**first).is_some()) {
                         return (Progress::Word(*word), bytes.len());
                     }
                 }
@@ -243,9 +229,8 @@ impl Conn {
     }
 
     fn connect(&mut self, payload: &[u8], cx: &mut ConnContext<'_>) -> Flow {
-        if wire::request::ConnectRequest::decode(payload).is_err() {
-            return Flow::Close;
-        }
+        let Ok(request) = wire::request::ConnectRequest::decode(payload) else { return Flow::Close };
+        self.attaching = request.session_id != 0;
         self.tally.received += 1;
         self.phase = Phase::Connecting;
         self.submit(cx, SubmissionKind::Connect, payload);
@@ -284,7 +269,7 @@ impl Conn {
                 flow
             }
             Some((_, OpClass::Internal)) | None => {
-                if self.writes_in_flight > 0 {
+                if !self.under_way.is_empty() {
                     return Flow::Blocked;
                 }
                 self.refuse_unknown(header.xid, cx)
@@ -308,12 +293,12 @@ impl Conn {
     fn must_wait(&self, class: OpClass, cx: &ConnContext<'_>) -> bool {
         let throttle = &cx.settings.throttle;
         if class == OpClass::Read {
-            return self.writes_in_flight > 0;
+            return !self.under_way.is_empty();
         }
         let under_way = cx.inflight.requests();
-        self.writes_in_flight >= WRITES_IN_FLIGHT_PER_CONNECTION
+        self.under_way.len() >= WRITES_IN_FLIGHT_PER_CONNECTION
             || cx.inflight.bytes() >= SUBMITTED_BYTES
-            || (under_way >= throttle.global_outstanding && self.writes_in_flight > 0)
+            || (under_way >= throttle.global_outstanding && !self.under_way.is_empty())
             || (throttle.max_requests > 0 && under_way >= throttle.max_requests)
     }
 
@@ -340,7 +325,9 @@ impl Conn {
             return Flow::Next;
         }
         if self.waited_too_long(op, cx) {
-            reply::write_plain(&mut self.out, xid, cx.tree.last_zxid(), ErrorCode::ThrottledOp.code());
+            let zxid = cx.tree.last_zxid();
+            reply::write_plain(&mut self.out, xid, zxid, ErrorCode::ThrottledOp.code());
+            self.tally.answered(None, xid, zxid, self.waited_ms(cx));
             return Flow::Next;
         }
         if class == OpClass::Read {
@@ -351,11 +338,10 @@ impl Conn {
             self.large_bytes += bytes as i64;
             cx.inflight.add_large_bytes(bytes as i64);
         }
-        self.writes_in_flight += 1;
+        self.under_way.push_back(op);
         self.submitted_bytes += bytes as i64;
         cx.inflight.add_requests(1);
         cx.inflight.add_bytes(bytes as i64);
-        self.note(op, xid, cx);
         self.submit(cx, SubmissionKind::Request { op, xid }, body.rest());
         if op == OpCode::CloseSession {
             self.phase = Phase::Ending;
@@ -371,8 +357,12 @@ impl Conn {
     fn waited_too_long(&self, op: OpCode, cx: &ConnContext<'_>) -> bool {
         let limit_ms = cx.settings.throttle.throttled_op_wait_ms;
         let exempt = matches!(op, OpCode::Ping | OpCode::CloseSession);
-        let waited_ms = self.blocked_since_ms.map_or(0, |since| cx.now_ms - since);
-        limit_ms > 0 && waited_ms > limit_ms && !exempt
+        limit_ms > 0 && self.waited_ms(cx) > limit_ms as u64 && !exempt
+    }
+
+    /// How long the request at hand was held back.
+    fn waited_ms(&self, cx: &ConnContext<'_>) -> u64 {
+        self.blocked_since_ms.map_or(0, |since| (cx.now_ms - since).max(0) as u64)
     }
 
     fn is_authenticated(&self, cx: &ConnContext<'_>) -> bool {
@@ -382,19 +372,10 @@ impl Conn {
         }
     }
 
-    fn note(&mut self, op: OpCode, xid: i32, cx: &ConnContext<'_>) {
-        self.tally.last_op = Some(op);
-        if xid > 0 {
-            self.tally.last_cxid = xid;
-        }
-        self.tally.last_zxid = cx.tree.last_zxid();
-        self.tally.last_response_ms = cx.now_ms;
-    }
-
     /// What was counted since the last call; it is shown in [`Conn::stats`] from now on.
-    pub fn take_tally(&mut self) -> Tally {
+    pub fn take_tally(&mut self, now_ms: i64) -> Tally {
         let tally = std::mem::take(&mut self.tally);
-        self.stats.add(&tally, self.writes_in_flight);
+        self.stats.add(&tally, self.under_way.len(), now_ms);
         tally
     }
 
@@ -409,14 +390,13 @@ impl Conn {
         };
         // A refusal is in the answer already.
         let _refused = read::answer(&context, op, xid, body, &mut self.out);
-        let waited_ms = self.blocked_since_ms.map_or(0, |since| cx.now_ms - since);
-        self.tally.answered(waited_ms as u64);
-        self.note(op, xid, cx);
+        self.tally.answered(Some(op), xid, cx.tree.last_zxid(), self.waited_ms(cx));
     }
 
     /// Answered by the connection itself, with zxid 0, and not bound to the order of other answers.
     fn authenticate(&mut self, op: OpCode, xid: i32, mut body: Reader<'_>, cx: &ConnContext<'_>) -> Flow {
         self.tally.received += 1;
+        self.tally.sent += 1;
         if op == OpCode::Sasl {
             // Not configured: an empty token, and the client goes on without.
             let answered = reply::write(&mut self.out, xid, 0, |out| {
@@ -452,20 +432,26 @@ impl Conn {
 
     /// The answer to a submitted request.
     pub fn on_reply(&mut self, frame: &[u8], latency_ms: u64, inflight: &Inflight) {
-        self.writes_in_flight = self.writes_in_flight.saturating_sub(1);
+        let op = self.under_way.pop_front();
         inflight.add_requests(-1);
-        if self.writes_in_flight == 0 {
-            self.release_bytes(inflight);
+        if self.under_way.is_empty() {
+            self.release(inflight);
         }
-        self.tally.answered(latency_ms);
+        if let Some(header) = reply::header(frame) {
+            let carried_out = op.filter(|_| header.err == 0);
+            self.tally.answered(carried_out, header.xid, header.zxid, latency_ms);
+        }
         if self.phase != Phase::Closing {
             self.push(frame);
         }
     }
 
-    /// The handshake succeeded.
-    pub fn on_welcome(&mut self, frame: &[u8], session: Arc<Session>) {
+    /// The handshake succeeded, and the tree has everything up to `applied`.
+    pub fn on_welcome(&mut self, frame: &[u8], session: Arc<Session>, applied: i64) {
         self.tally.sent += 1;
+        if !self.attaching {
+            self.tally.note(Some(OpCode::CreateSession), 0, applied);
+        }
         self.stats.set_session(session.id, session.timeout_ms());
         self.session = Some(session);
         self.push(frame);
@@ -500,9 +486,8 @@ impl Conn {
         submission: &mut Submission,
     ) {
         watches.remove_connection(&self.watcher);
-        inflight.add_requests(-i64::from(self.writes_in_flight));
-        self.writes_in_flight = 0;
-        self.release_bytes(inflight);
+        inflight.add_requests(-(self.under_way.len() as i64));
+        self.release(inflight);
         self.phase = Phase::Closing;
         if let Some(session) = &self.session {
             let at = submission.bytes.len();
@@ -518,7 +503,11 @@ impl Conn {
         }
     }
 
-    fn release_bytes(&mut self, inflight: &Inflight) {
+    /// Nothing is under way any more: an idle connection holds no memory for it.
+    fn release(&mut self, inflight: &Inflight) {
+        if self.under_way.capacity() > FEW_UNDER_WAY || !self.under_way.is_empty() {
+            self.under_way = VecDeque::new();
+        }
         inflight.add_bytes(-std::mem::take(&mut self.submitted_bytes));
         if self.large_bytes > 0 {
             inflight.add_large_bytes(-std::mem::take(&mut self.large_bytes));
@@ -527,10 +516,10 @@ impl Conn {
 
     /// Whether a request waits for others than this connection's own: nothing will say when it can go on.
     pub fn is_stalled(&self) -> bool {
-        self.blocked_since_ms.is_some() && self.writes_in_flight == 0 && self.phase == Phase::Open
+        self.blocked_since_ms.is_some() && self.under_way.is_empty() && self.phase == Phase::Open
     }
 
-    pub fn writes_in_flight(&self) -> u32 {
-        self.writes_in_flight
+    pub fn writes_in_flight(&self) -> usize {
+        self.under_way.len()
     }
 }

@@ -23,7 +23,7 @@ pub const AUTH_BYTES: usize = 64 << 10;
 pub const REQUESTS_PER_TURN: usize = 256;
 
 /// Requests submitted by one connection and not yet answered, beyond which no further one is handled.
-pub const WRITES_IN_FLIGHT_PER_CONNECTION: u32 = 4096;
+pub const WRITES_IN_FLIGHT_PER_CONNECTION: usize = 4096;
 
 /// Bytes of all writes submitted and not yet answered, beyond which no further write is handled: what waits for the
 /// log, is on its way to it, or is to be applied.

@@ -1,8 +1,8 @@
 //! Writing replies as whole frames.
 
-use wire::ErrorCode;
 use wire::frame;
 use wire::reply::ReplyHeader;
+use wire::{ErrorCode, Reader};
 
 /// Appends a reply whose body `body` writes. On a refusal only the header is sent.
 pub(crate) fn write(
@@ -27,4 +27,9 @@ pub(crate) fn write_plain(out: &mut Vec<u8>, xid: i32, zxid: i64, err: i32) {
     let start = frame::begin(out);
     ReplyHeader { xid, zxid, err }.encode(out);
     frame::finish(out, start);
+}
+
+/// The header of a reply that is a whole frame.
+pub(crate) fn header(frame: &[u8]) -> Option<ReplyHeader> {
+    ReplyHeader::decode(&mut Reader::new(frame.get(4..)?)).ok()
 }

@@ -1,6 +1,6 @@
 //! What an operator decided, as the node needs it.
 
-use wire::data::OwnerRules;
+use wire::data::{DigestAlgorithm, OwnerRules};
 
 /// Fixed while the server runs. Times in ms.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub struct AuthSettings {
     /// `zookeeper.skipACL=yes`
     pub skip_acl: bool,
     pub digest_enabled: bool,
-    pub digest_algorithm: crate::auth::DigestAlgorithm,
+    pub digest_algorithm: DigestAlgorithm,
     /// `name:base64`; a connection whose digest equals it is `super`.
     pub super_digest: Option<String>,
     /// The `ensemble` scheme is registered; names that it accepts (none: every name).

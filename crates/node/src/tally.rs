@@ -34,18 +34,35 @@ pub struct Tally {
     pub received: u64,
     pub sent: u64,
     pub latency: Latency,
-    pub last_op: Option<OpCode>,
-    /// 0: none.
-    pub last_cxid: i32,
-    pub last_zxid: i64,
-    /// Of the server's monotonic clock; 0: none.
-    pub last_response_ms: i64,
+    last: Option<LastAnswer>,
+    /// The client's own number of the last answered request that had one.
+    last_cxid: Option<i32>,
+}
+
+/// What a connection was answered last.
+#[derive(Debug, Clone, Copy)]
+struct LastAnswer {
+    /// `None`: a refusal of a write, as Apache has it.
+    op: Option<OpCode>,
+    /// Applied when it was answered.
+    zxid: i64,
 }
 
 impl Tally {
-    pub(crate) fn answered(&mut self, latency_ms: u64) {
+    /// Counts an answer. `op` is `None` for a write that was refused.
+    pub(crate) fn answered(&mut self, op: Option<OpCode>, xid: i32, zxid: i64, latency_ms: u64) {
         self.sent += 1;
         self.latency.record(latency_ms);
+        self.note(op, xid, zxid);
+    }
+
+    /// Notes an answer that is counted elsewhere.
+    pub(crate) fn note(&mut self, op: Option<OpCode>, xid: i32, zxid: i64) {
+        self.last = Some(LastAnswer { op, zxid });
+        // Negative ones are the protocol's, such as that of pings.
+        if xid >= 0 {
+            self.last_cxid = Some(xid);
+        }
     }
 
     /// Adds the counts of another, not what it did last.
@@ -57,7 +74,7 @@ impl Tally {
 }
 
 /// One connection as `cons` and `stat` show it. Written by its own thread, read by any.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ConnStats {
     received: AtomicU64,
     sent: AtomicU64,
@@ -86,26 +103,51 @@ pub struct ConnStatsView {
     pub timeout_ms: i32,
     pub last_op: Option<OpCode>,
     pub last_cxid: Option<i32>,
+    /// -1: nothing was answered yet.
     pub last_zxid: i64,
+    /// Of the server's monotonic clock; 0: nothing was answered yet.
     pub last_response_ms: i64,
     pub last_latency_ms: u64,
     pub latency: Latency,
 }
 
+const NONE: i32 = -1;
 const RELAXED: Ordering = Ordering::Relaxed;
 
+impl Default for ConnStats {
+    fn default() -> ConnStats {
+        ConnStats {
+            received: AtomicU64::default(),
+            sent: AtomicU64::default(),
+            queued: AtomicU64::default(),
+            session_id: AtomicI64::default(),
+            timeout_ms: AtomicI32::default(),
+            last_op: AtomicI32::default(),
+            last_cxid: AtomicI32::new(NONE),
+            last_zxid: AtomicI64::new(i64::from(NONE)),
+            last_response_ms: AtomicI64::default(),
+            last_latency_ms: AtomicU64::default(),
+            latency_count: AtomicU64::default(),
+            latency_total_ms: AtomicU64::default(),
+            latency_min_ms: AtomicU64::default(),
+            latency_max_ms: AtomicU64::default(),
+        }
+    }
+}
+
 impl ConnStats {
-    pub(crate) fn add(&self, tally: &Tally, queued: u32) {
+    /// Adds what happened until now.
+    pub(crate) fn add(&self, tally: &Tally, queued: usize, now_ms: i64) {
         self.received.fetch_add(tally.received, RELAXED);
         self.sent.fetch_add(tally.sent, RELAXED);
-        self.queued.store(u64::from(queued), RELAXED);
-        if let Some(op) = tally.last_op {
-            self.last_op.store(op.code(), RELAXED);
-            self.last_zxid.store(tally.last_zxid, RELAXED);
-            self.last_response_ms.store(tally.last_response_ms, RELAXED);
+        self.queued.store(queued as u64, RELAXED);
+        if let Some(last) = tally.last {
+            self.last_op.store(last.op.map_or(0, OpCode::code), RELAXED);
+            self.last_zxid.store(last.zxid, RELAXED);
+            self.last_response_ms.store(now_ms, RELAXED);
         }
-        if tally.last_cxid != 0 {
-            self.last_cxid.store(tally.last_cxid, RELAXED);
+        if let Some(cxid) = tally.last_cxid {
+            self.last_cxid.store(cxid, RELAXED);
         }
         if tally.latency.count > 0 {
             let mut latency = self.latency();
@@ -141,8 +183,8 @@ impl ConnStats {
         self.received.store(0, RELAXED);
         self.sent.store(0, RELAXED);
         self.last_op.store(0, RELAXED);
-        self.last_cxid.store(0, RELAXED);
-        self.last_zxid.store(0, RELAXED);
+        self.last_cxid.store(NONE, RELAXED);
+        self.last_zxid.store(i64::from(NONE), RELAXED);
         self.last_response_ms.store(0, RELAXED);
         self.last_latency_ms.store(0, RELAXED);
         self.set_latency(&Latency::default());
@@ -157,7 +199,7 @@ impl ConnStats {
             session_id: self.session_id.load(RELAXED),
             timeout_ms: self.timeout_ms.load(RELAXED),
             last_op: Some(self.last_op.load(RELAXED)).filter(|op| *op != 0).and_then(OpCode::from_code),
-            last_cxid: (cxid != 0).then_some(cxid),
+            last_cxid: (cxid != NONE).then_some(cxid),
             last_zxid: self.last_zxid.load(RELAXED),
             last_response_ms: self.last_response_ms.load(RELAXED),
             last_latency_ms: self.last_latency_ms.load(RELAXED),

@@ -5,7 +5,7 @@
 
 use journal::names;
 use server::Disk;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tools::compat::{Verdict, check};
@@ -35,10 +35,31 @@ impl Folder {
 
     fn disk(&self) -> io::Result<Disk> {
         let disk = Disk::read_only(&self.data_dir, self.log_dir());
-        for dir in [&disk.dirs().snapshots, &disk.dirs().logs] {
-            dir.read_dir().map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", dir.display())))?;
+        for (dir, given) in
+            [(&disk.dirs().snapshots, self.data_dir.as_path()), (&disk.dirs().logs, self.log_dir())]
+        {
+            dir.read_dir().map_err(|e| io::Error::new(e.kind(), no_database(dir, given, &e)))?;
         }
         Ok(disk)
+    }
+}
+
+/// Why `dir`, the version-2 of a folder that somebody named, cannot be listed.
+fn no_database(dir: &Path, given: &Path, error: &io::Error) -> String {
+    let (dir, shown) = (dir.display(), given.display());
+    const WANTED: &str = "Name a dataDir: the folder that holds version-2";
+    match error.kind() {
+        ErrorKind::NotFound if !given.exists() => format!("there is no folder {shown}. {WANTED}"),
+        ErrorKind::NotFound if given.file_name().is_some_and(|name| name == "version-2") => {
+            format!("{shown} holds the files themselves. {WANTED}, which is the one above it")
+        }
+        ErrorKind::NotFound => format!("{shown} holds no version-2, so no database. {WANTED}"),
+        ErrorKind::NotADirectory if given.is_dir() => format!("{dir} is a file, not a folder. {WANTED}"),
+        ErrorKind::NotADirectory => format!("{shown} is a file, not a folder. {WANTED}"),
+        ErrorKind::PermissionDenied => {
+            format!("{dir} may not be read ({error}). Run this as the user who runs the server")
+        }
+        _ => format!("{dir} cannot be read: {error}"),
     }
 }
 
@@ -104,7 +125,7 @@ impl Command {
         match answered {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::from(FOUND),
-            Err(ToolError::Io(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Err(ToolError::Io(e)) if e.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Err(error) => {
                 crate::logging::complain!("rookeeper: {error}");
                 ExitCode::from(FAILED)
@@ -129,6 +150,7 @@ impl Command {
 }
 
 fn dump(file: &Path, options: DumpOptions, out: &mut dyn Write) -> Result<(), ToolError> {
+    is_file(file)?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     // A file may lie anywhere; the folder called version-2 is only where servers look for it.
     let disk = Disk::of_folder(file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")));
@@ -138,6 +160,23 @@ fn dump(file: &Path, options: DumpOptions, out: &mut dyn Write) -> Result<(), To
         tools::dump_log(&disk, &name, options, out)?;
     }
     Ok(())
+}
+
+fn is_file(file: &Path) -> io::Result<()> {
+    const WANTED: &str =
+        "Name a log (log.HEX) or a snapshot (snapshot.HEX); servers keep them in dataDir/version-2";
+    let shown = file.display();
+    match file.metadata() {
+        Ok(meta) if meta.is_dir() => {
+            let told = format!("{shown} is a folder, not a file. {WANTED}");
+            Err(io::Error::new(ErrorKind::IsADirectory, told))
+        }
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            Err(io::Error::new(e.kind(), format!("there is no file {shown}. {WANTED}")))
+        }
+        Err(e) => Err(io::Error::new(e.kind(), format!("{shown} cannot be read: {e}"))),
+    }
 }
 
 fn compare(first: &Folder, second: &Folder, out: &mut dyn Write) -> Result<bool, ToolError> {
@@ -156,6 +195,7 @@ fn compare(first: &Folder, second: &Folder, out: &mut dyn Write) -> Result<bool,
 }
 
 fn snapshot(folder: &Folder, out: &mut dyn Write) -> Result<(), ToolError> {
+    folder.disk()?;
     let disk = Disk::claim(&folder.data_dir, folder.log_dir(), false)
         .map_err(|error| ToolError::Io(io::Error::other(error.to_string())))?;
     let written = tools::write_snapshot(&disk, false)?;

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod folders;
+mod help;
 mod logging;
 mod serve;
 

@@ -4,6 +4,7 @@ use crate::arguments::Settings;
 use crate::logging::{self, complain, say};
 use config::{ConfigFile, Loaded, Severity};
 use server::{StartError, StopReason};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,12 +12,14 @@ const BAD_CONFIG: u8 = 2;
 const NO_DATA_DIR: u8 = 3;
 const UNEXPECTED: u8 = 1;
 const SNAPSHOT_FAILED: u8 = 10;
+const ELECTION_PORT_FAILED: u8 = 14;
 
 /// The contents of a file next to the configuration; `None` if it does not exist.
 fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, String> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        // A data folder that is a file is told of when it is claimed, with the exit code for data folders.
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(e) => Err(e.to_string()),
     }
 }
@@ -46,7 +49,10 @@ fn load(settings: &Settings) -> Result<Loaded, String> {
         jvm_flags: &flags,
         read_file: &read_optional,
     };
-    config::load(&inputs).map_err(|refused| format!("{refused}\nInvalid config, exiting abnormally"))
+    config::load(&inputs).map_err(|refused| {
+        let told: String = refused.findings.iter().map(|finding| format!("{finding}\n")).collect();
+        format!("{told}Invalid config, exiting abnormally")
+    })
 }
 
 pub(crate) fn print_config(settings: &Settings) -> ExitCode {
@@ -88,9 +94,10 @@ pub(crate) fn serve(settings: &Settings) -> ExitCode {
             return ExitCode::from(match error {
                 StartError::Disk(_) => NO_DATA_DIR,
                 StartError::Ensemble { .. } | StartError::NoClientPort { .. } => BAD_CONFIG,
-                StartError::Recover { .. } | StartError::Listen { .. } | StartError::System { .. } => {
-                    UNEXPECTED
-                }
+                StartError::Recover { .. }
+                | StartError::Listen { .. }
+                | StartError::System { .. }
+                | StartError::Epochs(_) => UNEXPECTED,
             });
         }
     };
@@ -127,6 +134,10 @@ fn end(reason: StopReason) -> ExitCode {
                  Mend the disk or free some room, then start again"
             );
             ExitCode::from(SNAPSHOT_FAILED)
+        }
+        StopReason::ElectionPortFailed(error) => {
+            complain!("rookeeper stops: it cannot take part in elections ({error})");
+            ExitCode::from(ELECTION_PORT_FAILED)
         }
         StopReason::IoFailed(error) => {
             complain!("rookeeper stops: the network cannot be polled ({error}). Start it again");

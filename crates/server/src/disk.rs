@@ -1,5 +1,6 @@
 //! The real disk behind [`journal::Storage`], and the claim on a data folder.
 
+use crate::reserve::Reserve;
 use journal::{Dir, Entry, Storage, StorageFile};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -46,6 +47,7 @@ pub struct Disk {
     dirs: Arc<DataDirs>,
     /// Locked folders: the kernel lets go when the process ends, however it ends.
     _claims: Arc<Vec<File>>,
+    reserve: Arc<Reserve>,
 }
 
 impl Disk {
@@ -74,23 +76,29 @@ impl Disk {
             }
             probe(dir)?;
         }
-        Ok(Disk { dirs: Arc::new(dirs), _claims: Arc::new(claims) })
+        let reserve = Reserve::of(&claims[0]).map_err(|e| unusable(&dirs.snapshots, e))?;
+        Ok(Disk { dirs: Arc::new(dirs), _claims: Arc::new(claims), reserve: Arc::new(reserve) })
     }
 
     /// Without a claim, for tools that only read.
     pub fn read_only(data_dir: &Path, log_dir: &Path) -> Disk {
         let dirs = DataDirs { snapshots: data_dir.join("version-2"), logs: log_dir.join("version-2") };
-        Disk { dirs: Arc::new(dirs), _claims: Arc::default() }
+        Disk { dirs: Arc::new(dirs), _claims: Arc::default(), reserve: Arc::default() }
     }
 
     /// Likewise for one folder that holds the files themselves, whatever it is called.
     pub fn of_folder(dir: &Path) -> Disk {
         let dirs = DataDirs { snapshots: dir.to_path_buf(), logs: dir.to_path_buf() };
-        Disk { dirs: Arc::new(dirs), _claims: Arc::default() }
+        Disk { dirs: Arc::new(dirs), _claims: Arc::default(), reserve: Arc::default() }
     }
 
     pub fn dirs(&self) -> &DataDirs {
         &self.dirs
+    }
+
+    /// What is kept back from clients for the files here.
+    pub(crate) fn reserve(&self) -> &Reserve {
+        &self.reserve
     }
 
     fn path(&self, dir: Dir) -> &Path {
@@ -139,7 +147,7 @@ impl Storage for Disk {
 
     fn list(&self, dir: Dir) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        for entry in fs::read_dir(self.path(dir))? {
+        for entry in self.reserve.open(|| fs::read_dir(self.path(dir)))? {
             let entry = entry?;
             let meta = match entry.metadata() {
                 Ok(meta) => meta,
@@ -156,7 +164,7 @@ impl Storage for Disk {
 
     fn open(&self, dir: Dir, name: &str) -> io::Result<DiskFile> {
         let path = self.path(dir).join(name);
-        let writable = OpenOptions::new().read(true).write(true).open(&path);
+        let writable = self.reserve.open(|| OpenOptions::new().read(true).write(true).open(&path));
         match writable {
             Ok(file) => Ok(DiskFile(file)),
             Err(e)
@@ -165,7 +173,7 @@ impl Storage for Disk {
                     io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
                 ) =>
             {
-                File::open(&path).map(DiskFile)
+                self.reserve.open(|| File::open(&path)).map(DiskFile)
             }
             Err(e) => Err(e),
         }
@@ -173,8 +181,9 @@ impl Storage for Disk {
 
     fn create(&self, dir: Dir, name: &str) -> io::Result<DiskFile> {
         let path = self.path(dir).join(name);
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-        Ok(DiskFile(file))
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        self.reserve.open(|| options.open(&path)).map(DiskFile)
     }
 
     fn rename(&self, dir: Dir, from: &str, to: &str) -> io::Result<()> {
@@ -186,7 +195,7 @@ impl Storage for Disk {
     }
 
     fn sync_dir(&self, dir: Dir) -> io::Result<()> {
-        File::open(self.path(dir))?.sync_all()
+        self.reserve.open(|| File::open(self.path(dir)))?.sync_all()
     }
 }
 

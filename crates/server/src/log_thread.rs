@@ -91,7 +91,7 @@ fn carry_out(task: DiskTask, log: &mut LogWriter<Disk>, shared: &Shared) -> io::
             log.roll()?;
             let mut files = shared.files.lock();
             *files += 1;
-            let options = crate::start::recover_options(&shared.config, &shared.settings, shared.seed);
+            let options = crate::recovery::recover_options(&shared.config, &shared.settings, shared.seed);
             journal::truncate(&shared.disk, &options, keep).map_err(io::Error::other)?;
             let recovered = journal::recover(&shared.disk, &options).map_err(io::Error::other)?;
             let found = recovered.tree.last_zxid();
@@ -103,7 +103,7 @@ fn carry_out(task: DiskTask, log: &mut LogWriter<Disk>, shared: &Shared) -> io::
             log.roll()?;
             let mut files = shared.files.lock();
             *files += 1;
-            let options = crate::start::snapshot_options(&shared.config);
+            let options = crate::recovery::snapshot_options(&shared.config);
             let file = journal::install(&shared.disk, &mut tree, options)?;
             tracing::info!(file, "the leader's tree is this server's database now");
             *shared.ranges.lock() = LogRanges::new(tree.last_zxid());

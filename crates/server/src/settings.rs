@@ -1,7 +1,6 @@
 //! From the configuration to what the node needs of it.
 
 use config::Config;
-use node::auth::DigestAlgorithm;
 use node::{AuthSettings, ConnectThrottleSettings, Settings, ThrottleSettings};
 use wire::data::OwnerRules;
 
@@ -40,18 +39,7 @@ fn auth(config: &Config) -> AuthSettings {
     AuthSettings {
         skip_acl: auth.skip_acl,
         digest_enabled: auth.digest_enabled,
-        digest_algorithm: match auth.digest_algorithm {
-            config::DigestAlgorithm::Md5 => DigestAlgorithm::Md5,
-            config::DigestAlgorithm::Sha1 => DigestAlgorithm::Sha1,
-            config::DigestAlgorithm::Sha224 => DigestAlgorithm::Sha224,
-            config::DigestAlgorithm::Sha256 => DigestAlgorithm::Sha256,
-            config::DigestAlgorithm::Sha384 => DigestAlgorithm::Sha384,
-            config::DigestAlgorithm::Sha512 => DigestAlgorithm::Sha512,
-            config::DigestAlgorithm::Sha3_224 => DigestAlgorithm::Sha3_224,
-            config::DigestAlgorithm::Sha3_256 => DigestAlgorithm::Sha3_256,
-            config::DigestAlgorithm::Sha3_384 => DigestAlgorithm::Sha3_384,
-            config::DigestAlgorithm::Sha3_512 => DigestAlgorithm::Sha3_512,
-        },
+        digest_algorithm: auth.digest_algorithm,
         super_digest: auth.super_digest.as_ref().map(|s| s.reveal().to_owned()),
         ensemble: auth
             .providers

@@ -6,22 +6,22 @@ use crate::io::{IoThread, WAKE};
 use crate::node_thread::NodeThread;
 use crate::outbox::Mailbox;
 use crate::shared::{Counters, NodeInput, Shared};
+use crate::listen::{cannot_listen, take_port};
+use crate::quorum::{self, QuorumNet};
+use crate::recovery::recover;
 use crate::{log_thread, settings, snapshot_thread};
 use config::Config;
-use journal::{
-    LogOptions, LogWriter, RecoverError, RecoverOptions, Recovered, SnapshotOptions, SnapshotWriter,
-};
+use journal::{LogOptions, LogWriter, RecoverError};
 use mio::{Poll, Waker};
-use node::{Inflight, Node, Settings, Watches};
+use node::{Epochs, Inflight, Node, Watches};
 use parking_lot::{Mutex, RwLock};
 use std::io::{self, Read};
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use thiserror::Error;
-use wire::jute::Limits;
 
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -33,11 +33,10 @@ pub enum StartError {
     Listen { address: String, source: io::Error, advice: &'static str },
     #[error("{what}: {source}")]
     System { what: &'static str, source: io::Error },
-    #[error(
-        "this configuration names {servers} voting servers, but this version serves only standalone. Three servers \
-         that each run alone would lose data. Remove the server.N lines to run a single server"
-    )]
-    Ensemble { servers: usize },
+    #[error("{0}")]
+    Ensemble(String),
+    #[error("{0}")]
+    Epochs(#[from] journal::EpochError),
     #[error(
         "this configuration has no clientPort, so no client could connect. Write clientPort=2181 into it{tls}"
     )]
@@ -53,6 +52,8 @@ pub enum StopReason {
     LogFailed(String),
     SnapshotFailed(String),
     IoFailed(String),
+    /// The election port could not be taken, or was lost.
+    ElectionPortFailed(String),
 }
 
 /// A running server.
@@ -70,9 +71,6 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
 
 /// Brings a server up. When this returns, clients can connect.
 pub fn start(config: Config) -> Result<Server, StartError> {
-    if config.ensemble.is_distributed() {
-        return Err(StartError::Ensemble { servers: config.ensemble.membership.participants().count() });
-    }
     if config.listen.client.is_none() {
         let tls = if config.listen.secure_client.is_some() {
             " (this version has no TLS: secureClientPort is not served, and never in plain text)"
@@ -82,6 +80,8 @@ pub fn start(config: Config) -> Result<Server, StartError> {
         return Err(StartError::NoClientPort { tls });
     }
     raise_file_limit();
+    // Taken before anything is created, so that a start in vain leaves nothing behind.
+    let listener = take_port(&config)?;
     let clock = Clock::start();
     let storage = &config.storage;
     let disk = Disk::claim(&storage.data_dir, &storage.data_log_dir, storage.autocreate_dirs)?;
@@ -89,9 +89,14 @@ pub fn start(config: Config) -> Result<Server, StartError> {
     let seed = random_seed().map_err(system("cannot read random numbers"))?;
     let recovered = recover(&config, &settings, &disk, seed)?;
     let replayed = recovered.report.txns;
-    // The port is taken before any thread runs, but nothing is accepted before all do.
-    let listener = listen(&config)?;
+    let epochs = match config.ensemble.is_distributed() {
+        true => Some(journal::load_epochs(&disk, recovered.tree.last_zxid(), true)?),
+        false => None,
+    };
+    // Only now can clients connect; they are accepted when all threads run.
     let address = listener.local_addr().map_err(system("the listening socket has no address"))?;
+    rustix::net::listen(&listener, i32::try_from(config.listen.backlog).unwrap_or(i32::MAX))
+        .map_err(|e| cannot_listen(address.to_string(), e.into()))?;
     let threads = io_threads(&config);
     let (mailboxes, polls) = mailboxes(threads).map_err(system("cannot create the I/O threads' polls"))?;
     let shared = Arc::new(Shared {
@@ -105,6 +110,11 @@ pub fn start(config: Config) -> Result<Server, StartError> {
         inbox: Default::default(),
         watches: Watches::new(seed),
         tree: RwLock::new(recovered.tree),
+        serving: AtomicBool::new(epochs.is_none()),
+        generation: AtomicU64::new(0),
+        files: Mutex::new(0),
+        ranges: Mutex::new(recovered.ranges),
+        seed,
         mailboxes,
         settings,
         clock,
@@ -113,7 +123,8 @@ pub fn start(config: Config) -> Result<Server, StartError> {
         config: Arc::new(config),
     });
     let (stop, stopped) = mpsc::channel();
-    let threads = spawn_all(&shared, polls, listener, &stop, (replayed, seed))?;
+    let epochs = epochs.map(|e| Epochs { accepted: e.accepted, current: e.current });
+    let threads = spawn_all(&shared, polls, listener, &stop, replayed, epochs)?;
     Ok(Server { shared, threads, stopped, stop, address })
 }
 
@@ -146,112 +157,6 @@ fn random_seed() -> io::Result<u64> {
     Ok(u64::from_le_bytes(bytes))
 }
 
-/// Restores the tree, and writes the first snapshot of a new database.
-fn recover(config: &Config, settings: &Settings, disk: &Disk, seed: u64) -> Result<Recovered, StartError> {
-    let storage = &config.storage;
-    let options = RecoverOptions {
-        rules: tree::Rules { owners: settings.owners, digest: settings.digest, hash_seed: seed },
-        limits: Limits { field_bytes: settings.max_record },
-        trust_empty: storage.trust_empty_snapshot,
-        repair: true,
-    };
-    let dir = disk.dirs().snapshots.display().to_string();
-    let mut recovered = journal::recover(disk, &options)
-        .map_err(|source| StartError::Recover { dir: dir.clone(), source })?;
-    let report = &recovered.report;
-    for (file, reason) in &report.rejected {
-        tracing::warn!(file, reason, "snapshot passed over");
-    }
-    for what in report.repaired.iter().chain(&report.warnings) {
-        tracing::warn!("{what}");
-    }
-    // A database without a snapshot gets one at once: logs alone, trusted this time, would be refused the next.
-    let needs_snapshot = report.snapshot.is_none();
-    if report.fresh {
-        tracing::info!(dir, "new database");
-    } else {
-        let zxid = format!("{:#x}", recovered.tree.last_zxid());
-        let (snapshot, txns) = (report.snapshot.as_deref().unwrap_or("none"), report.txns);
-        tracing::info!(dir, snapshot, txns, zxid, znodes = recovered.tree.len(), "database restored");
-    }
-    if needs_snapshot {
-        first_snapshot(disk, &mut recovered, storage)
-            .map_err(|source| StartError::System { what: "cannot write the first snapshot", source })?;
-    }
-    Ok(recovered)
-}
-
-fn first_snapshot(disk: &Disk, recovered: &mut Recovered, storage: &config::Storage) -> io::Result<()> {
-    let options = SnapshotOptions {
-        compression: journal::Compression::None,
-        digest: storage.digest_enabled,
-        last_zxid: storage.serialize_last_processed_zxid,
-    };
-    let header = recovered.tree.freeze();
-    let mut writer = SnapshotWriter::begin(disk, &header, options)?;
-    let mut bytes = Vec::new();
-    while recovered.tree.read_frozen(u32::MAX, |node| {
-        SnapshotWriter::<crate::disk::DiskFile>::encode_node(&node, &mut bytes);
-        true
-    }) {}
-    recovered.tree.thaw();
-    writer.write(&bytes)?;
-    writer.finish(disk).map(|_name| ())
-}
-
-/// The port in front of an address that a person typed.
-fn listen(config: &Config) -> Result<TcpListener, StartError> {
-    let any = config::Address { host: None, port: 0 };
-    let wanted = config.listen.client.as_ref().unwrap_or(&any);
-    let named = |host: &str| format!("{host}:{}", wanted.port);
-    let address = named(wanted.host.as_deref().unwrap_or("[::]"));
-    let fail = |source: io::Error| {
-        let advice = match source.kind() {
-            io::ErrorKind::AddrInUse => {
-                ". Another process has this port (an Apache ZooKeeper, perhaps): stop it, or choose another clientPort"
-            }
-            io::ErrorKind::PermissionDenied => ". Ports below 1024 need the right to take them",
-            io::ErrorKind::AddrNotAvailable => {
-                ". No interface of this machine has this address: see clientPortAddress"
-            }
-            _ => "",
-        };
-        StartError::Listen { address: address.clone(), source, advice }
-    };
-    let candidates: Vec<SocketAddr> = match &wanted.host {
-        Some(host) => (host.as_str(), wanted.port).to_socket_addrs().map_err(fail)?.collect(),
-        // Like Java: both families on one socket where the system has IPv6.
-        None => vec![
-            SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, wanted.port)),
-            SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, wanted.port)),
-        ],
-    };
-    let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host name has no address");
-    for candidate in candidates {
-        match bind(candidate, config.listen.backlog) {
-            Ok(listener) => return Ok(listener),
-            Err(e) if e.kind() == io::ErrorKind::AddrInUse => return Err(fail(e)),
-            Err(e) => last = e,
-        }
-    }
-    Err(fail(last))
-}
-
-/// A listening socket with the given backlog; an IPv6 wildcard takes IPv4 too.
-fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    sockopt::set_socket_reuseaddr(&socket, true)?;
-    if address.is_ipv6() {
-        sockopt::set_ipv6_v6only(&socket, false)?;
-    }
-    rustix::net::bind(&socket, &address)?;
-    rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    Ok(socket.into())
-}
-
 fn mailboxes(threads: usize) -> io::Result<(Arc<Vec<Mailbox>>, Vec<Poll>)> {
     let mut boxes = Vec::new();
     let mut polls = Vec::new();
@@ -268,7 +173,8 @@ fn spawn_all(
     polls: Vec<Poll>,
     listener: TcpListener,
     stop: &Sender<StopReason>,
-    (replayed, seed): (u64, u64),
+    replayed: u64,
+    epochs: Option<Epochs>,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let (log_in, log_out) = mpsc::channel();
     let (snapshot_in, snapshot_out) = mpsc::channel();
@@ -279,13 +185,12 @@ fn spawn_all(
         max_record: shared.settings.max_record,
     };
     let log = LogWriter::new(shared.disk.clone(), log_options);
-    let node = Node::new(shared.settings.clone(), &shared.tree.read(), shared.clock.now(), seed);
     let mut threads = Vec::new();
     let (s, failed) = (shared.clone(), stop.clone());
     threads.push(spawn("log", move || log_thread::run(log, log_out, s, failed))?);
     let (s, failed) = (shared.clone(), stop.clone());
     threads.push(spawn("snapshot", move || snapshot_thread::run(s, snapshot_out, failed))?);
-    let thread = NodeThread::new(shared.clone(), node, log_in, snapshot_in, replayed, seed);
+    let thread = node_thread(shared, epochs, (log_in, snapshot_in), stop, replayed)?;
     threads.push(spawn("node", move || thread.run())?);
     let mut listener = Some(mio::net::TcpListener::from_std(listener));
     for (index, poll) in polls.into_iter().enumerate() {
@@ -300,6 +205,30 @@ fn spawn_all(
         })?);
     }
     Ok(threads)
+}
+
+/// A server alone, or a member of an ensemble if there are epochs.
+fn node_thread(
+    shared: &Arc<Shared>,
+    epochs: Option<Epochs>,
+    (log, snapshots): (Sender<log_thread::LogInput>, Sender<snapshot_thread::SnapshotInput>),
+    stop: &Sender<StopReason>,
+    replayed: u64,
+) -> Result<NodeThread, StartError> {
+    let (settings, now, seed) = (shared.settings.clone(), shared.clock.now(), shared.seed);
+    let tree = shared.tree.read();
+    let Some(epochs) = epochs else {
+        let node = Node::alone(settings, &tree, now, seed);
+        return Ok(NodeThread::new(shared.clone(), node, log, snapshots, stop.clone(), replayed));
+    };
+    let ensemble = quorum::settings(&shared.config).map_err(StartError::Ensemble)?;
+    let node = Node::member(settings, ensemble, epochs, &tree, now, seed);
+    let poll = Poll::new().map_err(system("cannot create the poll of the quorum port"))?;
+    let waker = Waker::new(poll.registry(), quorum::WAKE);
+    shared.inbox.wake_through(waker.map_err(system("cannot create the poll of the quorum port"))?);
+    let net = QuorumNet::start(shared.clone(), poll).map_err(system("cannot begin with elections"))?;
+    let thread = NodeThread::new(shared.clone(), node, log, snapshots, stop.clone(), replayed);
+    Ok(thread.with_quorum(net))
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {

@@ -16,13 +16,13 @@ pub(crate) fn answer(shared: &Shared, first: [u8; 4]) -> String {
         }
         Some(Asked::Answer(word)) => {
             carry_out(shared, word);
-            admin::render(word, &status(shared, word.parts()))
+            admin::render(word, &status(shared, admin::parts(word)))
         }
     }
 }
 
 fn carry_out(shared: &Shared, word: Word) {
-    match word.command() {
+    match admin::command(word) {
         Some(Command::ResetConnections) => {
             shared.listed.lock().connections.values().for_each(|listed| listed.stats.reset());
         }
@@ -138,7 +138,7 @@ fn connection(listed: &Listed) -> admin::Connection {
         established_ms: listed.established_wall_ms,
         timeout_ms: stats.timeout_ms,
         last_cxid: stats.last_cxid,
-        last_zxid: if stats.last_op.is_some() { stats.last_zxid } else { -1 },
+        last_zxid: stats.last_zxid,
         last_response_ms: stats.last_response_ms,
         last_latency_ms: stats.last_latency_ms,
         latency: latency(&stats.latency),

@@ -5,6 +5,7 @@
 //!
 //! * [`jute`]: the primitives (integers, strings, buffers) that all other modules are written in.
 //! * [`ops`]: the one table of operations.
+//! * [`words`]: the one table of four-letter words.
 //! * [`error`]: the error codes a client can see.
 //! * [`data`]: records shared by several protocols (`Id`, `ACL`, `Stat`).
 //! * [`request`], [`reply`]: the client protocol. [`multi`]: the framing inside multi and multiRead.
@@ -25,8 +26,10 @@ pub mod quorum;
 pub mod reply;
 pub mod request;
 pub mod txn;
+pub mod words;
 
 pub use data::{Acl, AclList, Id, Stat};
 pub use error::ErrorCode;
 pub use jute::{DecodeError, Reader};
 pub use ops::OpCode;
+pub use words::Word;

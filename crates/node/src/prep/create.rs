@@ -69,8 +69,7 @@ impl Prep {
         let parent_path = path::weak_parent(given)?;
         self.acl_buffer.clear();
         acl::resolve(&self.settings.auth, request.acl, rq.ids, &mut self.acl_buffer)?;
-        let parent = self.overlay.get(tree, parent_path).ok_or(ErrorCode::NoNode)?;
-        self.permitted(tree, rq, &parent, perm::CREATE)?;
+        let parent = self.permitted(tree, rq, parent_path, perm::CREATE)?;
         let path = if mode.sequential {
             Cow::Owned(format!("{given}{:010}", parent.stat.cversion))
         } else {

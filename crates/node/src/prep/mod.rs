@@ -203,11 +203,12 @@ impl Prep {
         Err(ErrorCode::Unimplemented)
     }
 
-    fn permitted(&self, tree: &Tree, rq: &Request<'_>, node: &Pending, bits: i32) -> Outcome {
-        if node.acl == PendingAcl::InTree(0)
-            || acl::permits(&self.settings.auth, node.acl(tree), rq.ids, bits)
-        {
-            Ok(())
+    /// The znode, if it is there and its list permits what is asked.
+    fn permitted(&self, tree: &Tree, rq: &Request<'_>, path: &str, bits: i32) -> Result<Pending, ErrorCode> {
+        let node = self.overlay.get(tree, path).ok_or(ErrorCode::NoNode)?;
+        let open = node.acl == PendingAcl::InTree(0);
+        if open || acl::permits(&self.settings.auth, node.acl(tree), rq.ids, bits) {
+            Ok(node)
         } else {
             Err(ErrorCode::NoAuth)
         }
@@ -223,8 +224,7 @@ impl Prep {
         rq.session?;
         let path = request.path.as_deref().ok_or(ErrorCode::MarshallingError)?;
         let parent_path = deletable(path)?;
-        let parent = self.overlay.get(tree, parent_path).ok_or(ErrorCode::NoNode)?;
-        self.permitted(tree, rq, &parent, perm::DELETE)?;
+        let parent = self.permitted(tree, rq, parent_path, perm::DELETE)?;
         let node = self.overlay.get(tree, path).ok_or(ErrorCode::NoNode)?;
         next_version(node.stat.version, request.version)?;
         if node.children > 0 {
@@ -253,8 +253,7 @@ impl Prep {
         if matches!(Owner::decode(node.stat.ephemeral_owner, self.settings.owners), Owner::Session(_)) {
             return Err(ErrorCode::BadVersion);
         }
-        let parent = self.overlay.get(tree, parent_path).ok_or(ErrorCode::NoNode)?;
-        self.permitted(tree, rq, &parent, perm::DELETE)?;
+        let parent = self.permitted(tree, rq, parent_path, perm::DELETE)?;
         self.stage_delete(rq.zxid, &path, &node, parent_path, &parent);
         Txn::Delete { path: Cow::Borrowed(&path), container: true }.encode(out);
         Ok(())
@@ -299,11 +298,8 @@ impl Prep {
         request: &SetDataRequest<'_>,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        rq.session?;
-        let path = request.path.as_deref().ok_or(ErrorCode::BadArguments)?;
-        path::validate(path)?;
-        let node = self.overlay.get(tree, path).ok_or(ErrorCode::NoNode)?;
-        self.permitted(tree, rq, &node, perm::WRITE)?;
+        let path = target(rq, &request.path)?;
+        let node = self.permitted(tree, rq, path, perm::WRITE)?;
         let data_bytes = request.data.map_or(0, <[u8]>::len) as i64;
         self.check_quota(tree, path, data_bytes - node.data_bytes, 0)?;
         let version = next_version(node.stat.version, request.version)?;
@@ -328,13 +324,10 @@ impl Prep {
         request: &SetAclRequest<'_>,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        rq.session?;
-        let path = request.path.as_deref().ok_or(ErrorCode::BadArguments)?;
-        path::validate(path)?;
+        let path = target(rq, &request.path)?;
         self.acl_buffer.clear();
         acl::resolve(&self.settings.auth, request.acl, rq.ids, &mut self.acl_buffer)?;
-        let node = self.overlay.get(tree, path).ok_or(ErrorCode::NoNode)?;
-        self.permitted(tree, rq, &node, perm::ADMIN)?;
+        let node = self.permitted(tree, rq, path, perm::ADMIN)?;
         let version = next_version(node.stat.aversion, request.version)?;
         let mut new = node.clone();
         new.zxid = rq.zxid;
@@ -362,11 +355,8 @@ impl Prep {
         request: &VersionedPath<'_>,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        rq.session?;
-        let path = request.path.as_deref().ok_or(ErrorCode::BadArguments)?;
-        path::validate(path)?;
-        let node = self.overlay.get(tree, path).ok_or(ErrorCode::NoNode)?;
-        self.permitted(tree, rq, &node, perm::READ)?;
+        let path = target(rq, &request.path)?;
+        let node = self.permitted(tree, rq, path, perm::READ)?;
         let version = next_version(node.stat.version, request.version)?;
         Txn::Check { path: Cow::Borrowed(path), version }.encode(out);
         Ok(())
@@ -416,6 +406,14 @@ impl Prep {
 
 /// Bytes of header, digest and framing around a record.
 const RECORD_MARGIN: usize = 64;
+
+/// What setData, setACL and check are about; the session is looked at first.
+fn target<'a>(rq: &Request<'_>, path: &'a Option<Cow<'_, str>>) -> Result<&'a str, ErrorCode> {
+    rq.session?;
+    let path = path.as_deref().ok_or(ErrorCode::BadArguments)?;
+    path::validate(path)?;
+    Ok(path)
+}
 
 /// The parent of a path that may be deleted.
 fn deletable(path: &str) -> Result<&str, ErrorCode> {

@@ -63,6 +63,30 @@ fn all_errors_of_a_configuration_are_told_at_once_with_their_lines() {
     refused_cfg(folder.path(), cfg, BAD_CONFIG, &parts);
 }
 
+/// A warning may be about what caused the error.
+#[test]
+fn warnings_are_told_beside_errors() {
+    let folder = Folder::new("config-warnings");
+    let data = folder.path().join("data");
+    let cfg = format!("datadir={}\nclientPort=2181\nsnapCount=many\n", data.display());
+    let parts = [
+        "zoo.cfg:1: warning: datadir is not a known option; did you mean dataDir?",
+        "zoo.cfg:3: warning: snapCount=many is not a whole number",
+        "error: dataDir is not set",
+    ];
+    refused_cfg(folder.path(), &cfg, BAD_CONFIG, &parts);
+}
+
+/// The advice about `myid` must not send somebody through a whole set-up that is then refused.
+#[test]
+fn advice_about_myid_comes_with_what_matters_more() {
+    let folder = Folder::new("ensemble-without-myid");
+    let data = folder.path().join("data");
+    let members = "initLimit=5\nsyncLimit=3\nserver.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n";
+    let parts = ["myid is missing", "an ensemble of 3, but this server cannot run in one yet"];
+    refused_cfg(folder.path(), &(zoo_cfg(&data, free_port()) + members), BAD_CONFIG, &parts);
+}
+
 #[test]
 fn a_configuration_that_cannot_be_read_is_named() {
     let folder = Folder::new("config-unreadable");
@@ -114,14 +138,14 @@ fn a_folder_in_use_is_refused() {
     server.stop();
 }
 
-/// The first thing that is looked for below dataDir is `myid`, so it is what the message names.
 #[test]
 fn a_file_in_the_place_of_the_data_folder_is_refused() {
     let folder = Folder::new("data-is-file");
     let data = folder.path().join("data");
     fs::write(&data, "a file").unwrap();
-    let parts = [&data.display().to_string(), "error: cannot be read: Not a directory"];
-    refused_cfg(folder.path(), &zoo_cfg(&data, free_port()), BAD_CONFIG, &parts);
+    let parts =
+        ["cannot use the data folder", &data.display().to_string(), "Something on this path is a file"];
+    refused_cfg(folder.path(), &zoo_cfg(&data, free_port()), NO_DATA_DIR, &parts);
     assert_eq!(fs::read(&data).unwrap(), b"a file");
 }
 
@@ -197,6 +221,7 @@ fn a_port_in_use_is_refused() {
         "another clientPort",
     ];
     refused_cfg(folder.path(), &zoo_cfg(&data, port), UNEXPECTED, &parts);
+    assert!(!data.exists(), "a start in vain leaves nothing behind");
 }
 
 /// Runs that leave a log each.

@@ -14,27 +14,32 @@ pub(super) struct Acceptor {
     listener: TcpListener,
     threads: usize,
     next: usize,
+    /// Accepting fails since the last success: said once, or the log would fill as fast as clients come.
+    failing: bool,
 }
 
 impl Acceptor {
     pub fn new(listener: TcpListener, threads: usize) -> Acceptor {
-        Acceptor { listener, threads, next: 0 }
+        Acceptor { listener, threads, next: 0, failing: false }
     }
 
     /// The next connection that the limits allow, and the thread it goes to. `None` when no more wait.
     pub fn next(&mut self, shared: &Shared) -> Option<(TcpStream, SocketAddr, usize)> {
         loop {
-            let (stream, peer) = match self.listener.accept() {
+            let (stream, peer) = match shared.disk.reserve().accept(|| self.listener.accept()) {
                 Ok(accepted) => accepted,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return None,
                 Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {
                     continue;
                 }
                 Err(error) => {
-                    tracing::error!(%error, "cannot accept connections; the limit on open files may be reached (ulimit -n)");
+                    if !std::mem::replace(&mut self.failing, true) {
+                        tracing::error!(%error, "cannot accept connections; the limit on open files may be reached (ulimit -n)");
+                    }
                     return None;
                 }
             };
+            self.failing = false;
             if !admit(shared, peer) {
                 refuse(shared, &stream, peer);
                 continue;

@@ -231,7 +231,7 @@ impl IoThread {
             // Whatever was applied before this lock has its events in the mailbox: they come first. So the mail is
             // taken under the lock, never before it.
             if mailbox.take(&mut self.mail) {
-                self.deliver(now_ms);
+                self.deliver(now_ms, tree.last_zxid());
             }
             let mut cx = ConnContext {
                 tree: &tree,
@@ -264,7 +264,7 @@ impl IoThread {
     }
 
     /// Gives the mail to its connections. Those that waited for a reply are handled again at once.
-    fn deliver(&mut self, now_ms: i64) {
+    fn deliver(&mut self, now_ms: i64, applied: i64) {
         let mut mail = std::mem::take(&mut self.mail);
         self.stop |= mail.stop;
         for (id, item) in mail.items.drain(..) {
@@ -282,7 +282,7 @@ impl IoThread {
                     s.conn.on_reply(&mail.bytes[start..end], latency_ms, &self.shared.inflight)
                 }
                 Delivery::Welcome { start, end, session } => {
-                    s.conn.on_welcome(&mail.bytes[start..end], session)
+                    s.conn.on_welcome(&mail.bytes[start..end], session, applied)
                 }
                 Delivery::Close { start, end } => s.conn.on_close(Some(&mail.bytes[start..end])),
                 Delivery::CloseAll => {}
@@ -337,7 +337,7 @@ impl IoThread {
         for slot in std::mem::take(&mut self.dirty) {
             let Some(s) = self.slots.get_mut(slot) else { continue };
             s.mailed = false;
-            self.tally.add(&s.conn.take_tally());
+            self.tally.add(&s.conn.take_tally(now_ms));
             s.send(now_ms);
             if s.gone || (s.closing && !s.conn.has_outgoing()) {
                 self.remove(slot);

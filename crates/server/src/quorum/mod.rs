@@ -424,7 +424,7 @@ impl QuorumNet {
         let (host, port) = own.ok_or("this server has no server.N line of its own")?;
         let host = if self.shared.config.ensemble.quorum_listen_on_all_ips { None } else { Some(host) };
         let address = config::Address { host, port };
-        let listener = crate::start::listen_at(&address, 128).map_err(|e| e.to_string())?;
+        let listener = crate::listen::listen_at(&address, 128)?;
         let mut listener = TcpListener::from_std(listener);
         self.registry().register(&mut listener, LISTEN, Interest::READABLE).map_err(|e| e.to_string())?;
         self.listener = Some(listener);

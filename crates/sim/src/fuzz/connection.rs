@@ -131,7 +131,9 @@ impl Server {
             match delivery {
                 Delivery::Event(frame) => self.conn.on_event(&frame),
                 Delivery::Reply(frame, latency_ms) => self.conn.on_reply(&frame, latency_ms, &self.inflight),
-                Delivery::Welcome(frame, session) => self.conn.on_welcome(&frame, session),
+                Delivery::Welcome(frame, session) => {
+                    self.conn.on_welcome(&frame, session, self.tree.last_zxid())
+                }
                 Delivery::Close(frame) => self.conn.on_close(Some(&frame)),
                 Delivery::CloseAll => self.conn.on_close(None),
             }

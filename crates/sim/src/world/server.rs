@@ -321,7 +321,9 @@ impl Running {
                 match delivery {
                     Delivery::Event(frame) => conn.on_event(&frame),
                     Delivery::Reply(frame, latency_ms) => conn.on_reply(&frame, latency_ms, &self.inflight),
-                    Delivery::Welcome(frame, session) => conn.on_welcome(&frame, session),
+                    Delivery::Welcome(frame, session) => {
+                        conn.on_welcome(&frame, session, self.tree.last_zxid())
+                    }
                     Delivery::Close(frame) => conn.on_close(Some(&frame)),
                     Delivery::CloseAll => {}
                 }
