@@ -42,18 +42,49 @@ fn the_larger_id_opens_the_connection_whoever_speaks_first() {
 
 #[test]
 fn speaking_at_the_same_time_settles_on_one_connection() {
-    let (one, two) = pair();
-    one.send(2, "to two");
-    two.send(1, "to one");
-    one.wait_for(&message(2, "to one"));
-    two.wait_for(&message(1, "to two"));
-    wait_until("one connection", || accepted_on(one.port) == 1 && accepted_on(two.port) == 0);
-    one.send(2, "again");
-    two.send(1, "again");
-    one.wait_for(&message(2, "again"));
-    two.wait_for(&message(1, "again"));
-    one.stop();
-    two.stop();
+    let (port_of_one, port_of_two) = (free_port(), free_port());
+    for _ in 0..20 {
+        let one = Server::start(1, port_of_one, &[(2, port_of_two)]);
+        let two = Server::start(2, port_of_two, &[(1, port_of_one)]);
+        one.send(2, "to two");
+        two.send(1, "to one");
+        one.expect(&LinkUp(2));
+        two.expect(&LinkUp(1));
+        one.expect(&message(2, "to one"));
+        two.expect(&message(1, "to two"));
+        wait_until("one connection", || accepted_on(one.port) == 1 && accepted_on(two.port) == 0);
+        one.send(2, "again");
+        two.send(1, "again");
+        for (server, first, last) in [
+            (&one, message(2, "to one"), message(2, "again")),
+            (&two, message(1, "to two"), message(1, "again")),
+        ] {
+            let mut event = server.next();
+            while event != last {
+                // A second connection repeats the message, and is not a lost link.
+                assert_eq!(event, first);
+                event = server.next();
+            }
+        }
+        one.stop();
+        two.stop();
+    }
+}
+
+#[test]
+fn a_link_that_followed_a_knock_and_broke_is_lost_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let one = Server::start(1, free_port(), &[(2, port)]);
+    one.net.connect_all();
+    Raw::over(listener.accept().unwrap().0).expect_closed();
+    let mut two = Raw::connect(one.port);
+    two.say(&hello(2, &format!("127.0.0.1:{port}")));
+    one.expect(&LinkUp(2));
+    drop(two);
+    let dropped_at = std::time::Instant::now();
+    one.expect(&LinkLost(2));
+    assert!(dropped_at.elapsed() < Duration::from_millis(700), "it waited for another one");
 }
 
 #[test]
