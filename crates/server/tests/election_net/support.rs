@@ -1,4 +1,5 @@
 //! Servers with nothing but their election port, and raw peers that say what they like.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
 use server::election_net::{ElectionEvent, ElectionNet, ElectionNetOptions, PeerAddress};
 use std::io::{ErrorKind, Read, Write};
