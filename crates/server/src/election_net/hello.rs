@@ -121,7 +121,7 @@ impl Hub {
         if links.len() >= MAX_STRANGERS
             && let Some((_, slot)) = links.into_iter().min()
         {
-            self.link_broken(slot, "too many servers that are not configured here are connected");
+            self.link_cut(slot, "too many servers that are not configured here are connected");
         }
     }
 
@@ -141,9 +141,13 @@ impl Hub {
             }
         }
         if !self.peers.contains_key(&sid) {
+            if announced.is_empty() {
+                tracing::warn!(%peer, "server {sid} cannot be connected to: it gave no address, and has none in the configuration here");
+                return;
+            }
             let strange = self.peers.values().filter(|peer| peer.is_stranger() && peer.attempt.is_some());
-            if announced.is_empty() || strange.count() >= MAX_STRANGE_ATTEMPTS {
-                tracing::warn!(%peer, "server {sid} cannot be connected to: it is not configured here, and gave no address, or too many such servers ask");
+            if strange.count() >= MAX_STRANGE_ATTEMPTS {
+                tracing::warn!(%peer, "server {sid} is not connected to: too many servers that are not configured here ask for it");
                 return;
             }
             tracing::info!(%peer, server = sid, "connecting to a server that is not configured here");

@@ -283,7 +283,9 @@ impl Hub {
             match self.conns.get(slot) {
                 Some(Conn::Hello(_)) => self.hello_late(slot),
                 Some(Conn::Dial(_)) => self.dial_failed(slot, "no answer within the connect timeout"),
-                Some(Conn::Link(_)) => self.link_broken(slot, "it stopped in the middle of a message"),
+                Some(Conn::Link(_)) => {
+                    self.link_cut(slot, "it stopped in the middle of a message, or does not read")
+                }
                 None => {}
             }
         }

@@ -10,6 +10,9 @@ use wire::election::split_frame;
 
 /// Read calls of one turn; then the other links have theirs.
 const READS_PER_TURN: usize = 16;
+/// When we have knocked while the other side was connecting anyway, it closes that first link and connects once
+/// more. For so long the loss of a new link is taken for that.
+const SETTLING: Duration = Duration::from_millis(100);
 
 pub(super) struct Link {
     pub stream: TcpStream,
@@ -95,6 +98,8 @@ enum Turn {
     Drained,
     More,
     Ended(String),
+    /// What came is no frame.
+    Garbage(String),
 }
 
 impl Hub {
@@ -120,8 +125,9 @@ impl Hub {
                 return self.settle(sid);
             }
         };
-        let former = self.peers.entry(sid).or_default().link.replace(slot);
-        if let Some(former) = former {
+        let peer = self.peers.entry(sid).or_default();
+        peer.expected_until = peer.expected_until.map(|at| at.min(Instant::now() + SETTLING));
+        if let Some(former) = peer.link.replace(slot) {
             self.remove(former);
         }
         self.shared.mailbox.lock().open_queue(sid);
@@ -167,6 +173,7 @@ impl Hub {
                 Turn::Drained => return,
                 Turn::More => {}
                 Turn::Ended(why) => return self.link_broken(slot, &why),
+                Turn::Garbage(why) => return self.link_cut(slot, &why),
             }
         }
         self.again.push(slot);
@@ -191,16 +198,28 @@ impl Hub {
         for payload in frames {
             self.emit(ElectionEvent::Message { from, payload });
         }
-        trouble.map_or(turn, Turn::Ended)
+        trouble.map_or(turn, Turn::Garbage)
     }
 
+    /// The other side closed it, or the network did.
     pub fn link_broken(&mut self, slot: usize, why: &str) {
         let Some(Conn::Link(link)) = self.remove(slot) else { return };
         tracing::info!(server = link.sid, peer = %link.peer, "election connection closed: {why}");
-        if let Some(peer) = self.peers.get_mut(&link.sid) {
+        self.link_gone(link.sid);
+    }
+
+    /// We close it, because of what the other side does.
+    pub fn link_cut(&mut self, slot: usize, why: &str) {
+        let Some(Conn::Link(link)) = self.remove(slot) else { return };
+        tracing::warn!(server = link.sid, peer = %link.peer, "cut an election connection: {why}");
+        self.link_gone(link.sid);
+    }
+
+    fn link_gone(&mut self, sid: i64) {
+        if let Some(peer) = self.peers.get_mut(&sid) {
             peer.link = None;
         }
-        self.settle(link.sid);
+        self.settle(sid);
     }
 
     fn say_up(&mut self, sid: i64) {

@@ -1,7 +1,8 @@
 //! Whoever can reach the port can send to it.
 
-use crate::support::{Raw, Server, free_port, hello, message, wait_until};
+use crate::support::{Raw, Server, free_port, hello, message, options, wait_until};
 use server::election_net::ElectionEvent::{LinkLost, LinkUp};
+use server::election_net::ElectionNetOptions;
 use std::io::Write;
 use std::net::TcpListener;
 use std::time::Duration;
@@ -9,6 +10,12 @@ use std::time::Duration;
 /// Server 5, which knows server 9; nothing listens at 9's address.
 fn server() -> Server {
     Server::start(5, free_port(), &[(9, 1)])
+}
+
+/// The same, with little patience.
+fn impatient_server() -> Server {
+    let with = ElectionNetOptions { handshake_timeout_ms: 1000, ..options() };
+    Server::start_with(5, free_port(), &[(9, 1)], with)
 }
 
 /// It is not impressed: server 9 can still link and speak.
@@ -70,7 +77,7 @@ fn my_own_id_is_refused() {
 
 #[test]
 fn a_peer_that_says_nothing_or_half_of_it_is_cut() {
-    let server = server();
+    let server = impatient_server();
     let mut silent = Raw::connect(server.port);
     let mut slow = Raw::connect(server.port);
     let mut dripping = slow.0.try_clone().unwrap();
@@ -125,11 +132,11 @@ fn the_longest_frame_passes_both_ways() {
 
 #[test]
 fn a_link_may_be_silent_but_not_stop_within_a_frame() {
-    let server = server();
+    let server = impatient_server();
     let mut raw = Raw::connect(server.port);
     raw.say(&hello(9, "127.0.0.1:1"));
     server.expect(&LinkUp(9));
-    server.expect_nothing(Duration::from_millis(800));
+    server.expect_nothing(Duration::from_millis(1500));
     raw.frame("here I am");
     server.expect(&message(9, "here I am"));
     raw.say(&[0, 0, 0, 9, b'h']);
@@ -139,7 +146,7 @@ fn a_link_may_be_silent_but_not_stop_within_a_frame() {
 
 #[test]
 fn a_peer_that_does_not_read_is_cut() {
-    let server = server();
+    let server = impatient_server();
     let mut raw = Raw::connect(server.port);
     raw.say(&hello(9, "127.0.0.1:1"));
     server.expect(&LinkUp(9));
