@@ -123,6 +123,8 @@ impl NodeThread {
     /// Runs until told to stop; then finishes what is on its way.
     pub fn run(mut self) {
         let mut inputs = Vec::new();
+        // A member of an ensemble begins by looking for a leader.
+        self.settle(self.shared.clock.now());
         while !self.has_ended() {
             self.wait(&mut inputs);
             let now = self.shared.clock.now();

@@ -232,11 +232,6 @@ impl Assembly<'_> {
             }
             _ => {}
         }
-        let problem = format!(
-            "these are the members of an ensemble of {}, but this server cannot run in one yet",
-            listed.len(),
-        );
-        self.findings.warn(&self.whole(), problem, "do not start several of them for one set of clients");
     }
 
     /// Adds the lines that concern members to the list of effective values.
