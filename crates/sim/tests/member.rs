@@ -54,8 +54,8 @@ fn sweep(
     disk.observe(move |call, image| observer(format!("{call:?}"), call.number, image));
     run(&disk, &progress);
     look("behind the end".into(), 1 << 20, &disk.image());
-    let found = complaints.lock().unwrap().clone();
-    found
+    let mut complaints = complaints.lock().unwrap();
+    std::mem::take(&mut *complaints)
 }
 
 /// With every sync there is no complaint, and without any one of these there is.

@@ -6,7 +6,7 @@ mod history;
 
 use history::{History, at, clean, folder};
 use journal::{
-    Compression, Dir, DumpDecoder, DumpError, LogCursor, LogRanges, RangeError, SnapshotOptions,
+    Compression, Dir, DumpDecoder, DumpError, Epochs, LogCursor, LogRanges, RangeError, SnapshotOptions,
     encode_dump_end, encode_node, encode_tables, install, load_epochs, purge_behind, recover,
 };
 use sim::disk::Image;
@@ -193,9 +193,45 @@ fn what_a_dump_holds_early_may_be_applied_again() {
             early.reapply(&record);
             assert_eq!(early.last_zxid(), script.len() as i64, "the position does not go back");
         }
-        assert_eq!(early.recompute_digest(), early.digest());
-        assert_eq!(early.sessions(), tree.sessions());
+        assert_eq!((early.recompute_digest(), early.digest()), (tree.digest(), tree.digest()));
+        assert!(early.sessions() == tree.sessions() && nodes_of(&early) == nodes_of(&tree));
     }
+}
+
+/// Captured from Apache ZooKeeper 3.9.5: the files of the leader of a new ensemble after eight transactions, and the
+/// dump that it sent to a third member with an empty folder.
+#[test]
+fn a_dump_from_apache_is_the_tree_of_its_log() {
+    let dump = include_bytes!("fixtures/apache-3.9.5/snap-dump");
+    let mut image = SimDisk::new(true).image();
+    let files: [(&str, &[u8]); 4] = [
+        ("snapshot.0", include_bytes!("fixtures/apache-3.9.5/snapshot.0")),
+        ("log.100000001", include_bytes!("fixtures/apache-3.9.5/log.100000001")),
+        ("acceptedEpoch", include_bytes!("fixtures/apache-3.9.5/acceptedEpoch")),
+        ("currentEpoch", include_bytes!("fixtures/apache-3.9.5/currentEpoch")),
+    ];
+    files.iter().for_each(|(name, bytes)| image.put(Dir::Snapshot, name, bytes));
+    let disk = SimDisk::from_image(image);
+    let before = recover(&disk, &recover_options()).unwrap();
+    assert_eq!((before.tree.last_zxid(), before.report.warnings), (at(1, 8), vec![]));
+    assert_eq!(load_epochs(&disk, at(1, 8), false).unwrap(), Epochs { accepted: 1, current: 1 });
+    let (mut tree, taken) = decode(dump, || 11);
+    assert_eq!((taken, tree.digest()), (dump.len(), before.tree.digest()));
+    let without_config = |tree: &Tree| {
+        let mut nodes = nodes_of(tree);
+        // Each server writes its own there.
+        nodes.remove("/zookeeper/config");
+        nodes
+    };
+    assert_eq!(without_config(&tree), without_config(&before.tree));
+    assert_eq!(tree.sessions(), before.tree.sessions());
+    assert_eq!(tree.len(), 10);
+    let options = SnapshotOptions { compression: Compression::None, digest: true, last_zxid: true };
+    let refused = install(&SimDisk::new(true), &mut tree, options).unwrap_err();
+    assert!(refused.to_string().contains("behind its position"), "{refused}");
+    tree.set_last_zxid(at(1, 8));
+    let (again, _) = decode(&self::dump(&mut tree), || 1 << 20);
+    assert_eq!(nodes_of(&again), nodes_of(&tree));
 }
 
 /// Epoch files as Apache ZooKeeper 3.9.5 leaves them, and what may have become of them.
