@@ -27,7 +27,7 @@ impl Stage {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["voters", ids, rest @ ..] => {
-                self.view = Some(view(Quorum::majority(text::ids::<Vec<_>>(ids)?), rest)?)
+                *self = Stage::of(view(Quorum::majority(text::ids::<Vec<_>>(ids)?), rest)?);
             }
             ["next-voters", ids, rest @ ..] => {
                 self.next = Some(view(Quorum::majority(text::ids::<Vec<_>>(ids)?), rest)?);

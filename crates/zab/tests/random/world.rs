@@ -21,8 +21,10 @@ struct Server {
     old: bool,
     lonely_since_ms: Option<i64>,
     up_at_ms: i64,
-    /// The highest round seen while looking, of this process.
+    /// The round after the last input, of this process.
     round: i64,
+    /// Who said that it leads since this server looks.
+    heard_leading: BTreeSet<ServerId>,
 }
 
 #[derive(Default)]
@@ -46,6 +48,8 @@ pub struct World {
     /// From and to; both directions of a pair are up or down together.
     links: BTreeMap<(ServerId, ServerId), Link>,
     pub decisions: Decisions,
+    /// Whether a message of a server with a leader is being handed in.
+    hears_established: bool,
     next_epoch: i64,
 }
 
@@ -75,6 +79,7 @@ impl World {
             let observer = view.observers.contains(id);
             let old = rng.chance(10);
             let up_at_ms = rng.between(0, if faulty { 2_000 } else { 50 });
+            let heard_leading = BTreeSet::new();
             let server = Server {
                 machine: None,
                 own,
@@ -84,6 +89,7 @@ impl World {
                 lonely_since_ms: None,
                 up_at_ms,
                 round: 0,
+                heard_leading,
             };
             servers.insert(*id, server);
         }
@@ -101,6 +107,7 @@ impl World {
             servers,
             links,
             decisions: Decisions::default(),
+            hears_established: false,
             next_epoch: 3,
         }
     }
@@ -192,7 +199,13 @@ impl World {
             }
         }
         for (from, to, message) in arrived {
+            if let Some(server) = self.servers.get_mut(&to).filter(|_| message.standing == Standing::Leading)
+            {
+                server.heard_leading.insert(from);
+            }
+            self.hears_established = message.standing != Standing::Looking;
             self.with(to, |machine, now_ms, out| machine.receive(from, &message, now_ms, out));
+            self.hears_established = false;
         }
     }
 
@@ -205,6 +218,7 @@ impl World {
     fn with(&mut self, id: ServerId, act: impl FnOnce(&mut Election, i64, &mut Vec<Effect>)) {
         let mut out = Vec::new();
         let Some(server) = self.servers.get_mut(&id) else { return };
+        let round = server.round;
         if let Some(machine) = &mut server.machine {
             let looked = machine.standing() == Standing::Looking;
             act(machine, self.now_ms, &mut out);
@@ -218,7 +232,13 @@ impl World {
                 Effect::Send { to, message } => self.send(id, to, message),
                 Effect::ReconnectAll => {}
                 Effect::Elected { standing, vote, .. } => {
-                    self.decisions.decided(id, standing, &vote, &self.view)
+                    let joined = self.hears_established && vote.round != round;
+                    let led = self.servers[&id].heard_leading.contains(&vote.leader);
+                    assert!(
+                        !joined || led,
+                        "{id} joined {vote:?} in round {round}, without a word of that leader"
+                    );
+                    self.decisions.decided(id, standing, &vote, &self.view);
                 }
             }
         }
@@ -241,8 +261,9 @@ impl World {
     }
 
     fn look(&mut self, id: ServerId) {
-        let own = self.servers[&id].own;
-        let before = self.servers[&id].round;
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        let (own, before) = (server.own, server.round);
+        server.heard_leading.clear();
         self.with(id, |machine, now_ms, out| machine.look(own, now_ms, out));
         assert!(self.servers[&id].round > before, "{id} began an old round");
     }
