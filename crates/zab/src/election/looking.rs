@@ -78,7 +78,6 @@ impl Election {
         let candidate = self.views.has_weight(theirs.leader);
         if theirs.round > self.vote.round {
             search.current.clear();
-            search.settled_at_ms = None;
             search.own.round = theirs.round;
             let best = if candidate && theirs.is_better_than(&search.own) { theirs } else { search.own };
             self.support(best, out);

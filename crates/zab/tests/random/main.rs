@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "the seed comes from the environment")]
 
 mod decisions;
+mod hostile;
 mod rng;
 mod world;
 
