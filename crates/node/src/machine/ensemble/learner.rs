@@ -96,6 +96,8 @@ impl Node {
             learning.inbound = inbound;
         }
         self.begin_serving(tree, now);
+        // A sync may be answered with nothing to apply.
+        self.core.answer_ready(tree, now, out);
     }
 
     fn hand_over_dump(&mut self, zxid: Zxid, bytes: Vec<u8>) {
