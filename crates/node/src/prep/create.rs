@@ -33,9 +33,9 @@ impl Mode {
     }
 }
 
-/// Whether flags need no time to live; inside a multi, others make a create without one undecodable.
-pub(super) fn flags_are_plain(flags: i32) -> bool {
-    Mode::from_flags(flags).is_ok_and(|mode| !mode.ttl)
+/// Whether these flags need a time to live, which inside a multi makes any create but createTTL undecodable.
+pub(super) fn needs_ttl(flags: i32) -> Result<bool, ErrorCode> {
+    Mode::from_flags(flags).map(|mode| mode.ttl)
 }
 
 /// Inside a multi, the flags decide what a create is: a container's make one of any, and createTTL without a TTL flag is
