@@ -54,11 +54,19 @@ pub(super) fn effective_in_multi<'a>(op: OpCode, request: &CreateRequest<'a>) ->
     (op, request)
 }
 
+/// Whether a create is a request of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Alone,
+    PartOfMulti,
+}
+
 impl Prep {
     pub(super) fn create(
         &mut self,
         tree: &Tree,
         rq: &Request<'_>,
+        standing: Standing,
         op: OpCode,
         request: &CreateRequest<'_>,
         out: &mut Vec<u8>,
@@ -92,6 +100,10 @@ impl Prep {
             CreateKind::Plain { ephemeral: mode.ephemeral, with_stat: op == OpCode::Create2 }
         };
         let parent_cversion = self.stage_create(rq, &path, kind, request.data, parent_path, &parent);
+        if standing == Standing::PartOfMulti {
+            // What is pending keeps the list as it is: later parts of the same multi are judged by it.
+            acl::reread(&mut self.acl_buffer);
+        }
         let acl = AclList::from_encoded(&self.acl_buffer);
         CreateTxn { path, data: request.data, acl, kind, parent_cversion }.encode(out);
         Ok(())

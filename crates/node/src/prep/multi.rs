@@ -1,6 +1,6 @@
 //! multi: all or nothing. Each part sees the changes of those before it.
 
-use super::create::{effective_in_multi, needs_ttl};
+use super::create::{Standing, effective_in_multi, needs_ttl};
 use super::{Outcome, Prep, Refusal, Request};
 use tree::Tree;
 use wire::jute::Put;
@@ -51,7 +51,7 @@ impl Prep {
         match op {
             MultiOp::Create(code, request) => {
                 let (code, request) = effective_in_multi(*code, request);
-                self.create(tree, rq, code, &request, out)
+                self.create(tree, rq, Standing::PartOfMulti, code, &request, out)
             }
             MultiOp::Delete(request) => self.delete(tree, rq, request, out),
             MultiOp::SetData(request) => self.set_data(tree, rq, request, out),

@@ -6,7 +6,8 @@ use wire::data::OPEN_ACL;
 use wire::jute::Put;
 use wire::multi::MultiHeader;
 
-const CREATES: [OpCode; 4] = [OpCode::Create, OpCode::Create2, OpCode::CreateContainer, OpCode::CreateTtl];
+pub(super) const CREATES: [OpCode; 4] =
+    [OpCode::Create, OpCode::Create2, OpCode::CreateContainer, OpCode::CreateTtl];
 
 /// A create of any kind; a TTL only where the operation has one.
 fn create_any(s: &mut Script, op: OpCode, path: &str, data: Option<&[u8]>, acl: &[u8], flags: i32, ttl: i64) {
