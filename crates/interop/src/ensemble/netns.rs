@@ -1,0 +1,1 @@
+pub fn name(id: u8) -> String { format!("rookeeper-{id}") }
