@@ -108,8 +108,7 @@ impl Target {
 
     /// Attaches to the session with these credentials; `None` if the server says that it has expired.
     pub fn connect(&self, credentials: &Credentials) -> Result<Option<Session>> {
-        let mut stream =
-            TcpStream::connect_timeout(&self.address, self.limit).context("cannot connect")?;
+        let mut stream = TcpStream::connect_timeout(&self.address, self.limit).context("cannot connect")?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(self.limit))?;
         let request = Writer::default().int(0).long(self.last_zxid).int(self.timeout_ms).long(credentials.id);

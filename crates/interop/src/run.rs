@@ -1,7 +1,7 @@
 //! Chooses and runs suites, one after the other, so that memory and processor use stay modest.
 use crate::clients;
 use crate::disk_full;
-use crate::ensemble::mixed;
+use crate::ensemble::{mixed, takeover};
 use crate::fetch;
 use crate::folders;
 use crate::kill9;
@@ -40,6 +40,7 @@ fn suites() -> Vec<(String, Runner)> {
     all.push(("disk-full".into(), Box::new(disk_full::check)));
     all.push(("trace".into(), Box::new(trace::check)));
     all.push(("mixed".into(), Box::new(mixed::check)));
+    all.push(("takeover".into(), Box::new(takeover::check)));
     all
 }
 

@@ -70,8 +70,7 @@ impl ServerSpec {
     pub fn new(kind: ServerKind, dir: impl Into<PathBuf>, port: u16) -> ServerSpec {
         let (config, properties, under) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         let (address, heap_mb) = (Ipv4Addr::LOCALHOST, 512);
-        let spec =
-            ServerSpec { kind, dir: dir.into(), port, config, properties, under, address, heap_mb };
+        let spec = ServerSpec { kind, dir: dir.into(), port, config, properties, under, address, heap_mb };
         let data = spec.data_dir().display().to_string();
         spec.config("dataDir", data)
             .config("clientPort", port)

@@ -41,7 +41,11 @@ fn union(members: &[MemberLogs]) -> Result<BTreeMap<i64, &Record>> {
         for record in member.logs.iter().flatten() {
             let (known, id) = *all.entry(record.zxid).or_insert((record, member.id));
             if !agree(known, record) {
-                bail!("at zxid 0x{:x} member {id} has {known:?}, member {} has {record:?}", record.zxid, member.id);
+                bail!(
+                    "at zxid 0x{:x} member {id} has {known:?}, member {} has {record:?}",
+                    record.zxid,
+                    member.id
+                );
             }
             if known.digest.is_none() {
                 all.insert(record.zxid, (record, member.id));
@@ -69,10 +73,7 @@ pub fn resolve(members: &[MemberLogs], seen: &BTreeSet<i64>) -> Result<Chain> {
     let seen: BTreeSet<i64> = seen.iter().copied().filter(|zxid| counter(*zxid) != 0).collect();
     let Some((&last, _)) = all.last_key_value() else { bail!("no member has a log") };
     if let Some(&newest) = seen.last() {
-        ensure!(
-            newest <= last,
-            "a client was told zxid 0x{newest:x}, but the logs end with 0x{last:x}"
-        );
+        ensure!(newest <= last, "a client was told zxid 0x{newest:x}, but the logs end with 0x{last:x}");
     }
     let votes = votes(members);
     let mut guesses = vec![vec![last]];
@@ -169,7 +170,14 @@ mod tests {
 
     fn record(epoch: i64, counter: i64) -> Record {
         let zxid = epoch << 32 | counter;
-        Record { session: 1, cxid: counter as i32, zxid, time: epoch, change: Change::Error(-101), digest: None }
+        Record {
+            session: 1,
+            cxid: counter as i32,
+            zxid,
+            time: epoch,
+            change: Change::Error(-101),
+            digest: None,
+        }
     }
 
     fn member(id: u8, zxids: &[(i64, i64)]) -> MemberLogs {

@@ -6,16 +6,38 @@ use std::time::Instant;
 /// What was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    Create { path: String, data: Vec<u8>, flags: i32 },
-    Delete { path: String, version: i32 },
-    Set { path: String, data: Vec<u8>, version: i32 },
+    Create {
+        path: String,
+        data: Vec<u8>,
+        flags: i32,
+    },
+    Delete {
+        path: String,
+        version: i32,
+    },
+    Set {
+        path: String,
+        data: Vec<u8>,
+        version: i32,
+    },
     /// Changes that are made together or not at all.
     Multi(Vec<Request>),
     /// A condition, only inside of a multi.
-    Check { path: String, version: i32 },
-    Get { path: String, watch: bool },
-    Exists { path: String, watch: bool },
-    Children { path: String },
+    Check {
+        path: String,
+        version: i32,
+    },
+    Get {
+        path: String,
+        watch: bool,
+    },
+    Exists {
+        path: String,
+        watch: bool,
+    },
+    Children {
+        path: String,
+    },
     Close,
 }
 
@@ -62,12 +84,18 @@ pub struct Operation {
 #[derive(Clone, Debug)]
 pub enum Arrival {
     /// Connected to a member, for the first time or again; the watches given were set again.
-    Connected { member: usize, watches: Vec<String> },
+    Connected {
+        member: usize,
+        watches: Vec<String>,
+    },
     /// The reply to the operation with this index.
     Reply(usize),
     /// A reply without an operation: a ping, or watches set again.
     Zxid(i64),
-    Event { path: String, kind: i32 },
+    Event {
+        path: String,
+        kind: i32,
+    },
     Lost(String),
 }
 

@@ -233,7 +233,8 @@ impl Work {
     /// Data that no other write has.
     fn value(&mut self) -> Vec<u8> {
         self.made += 1;
-        format!("client {} value {} {}", self.number, self.made, "x".repeat(self.rng.usize(..80))).into_bytes()
+        format!("client {} value {} {}", self.number, self.made, "x".repeat(self.rng.usize(..80)))
+            .into_bytes()
     }
 
     fn learn(&mut self, request: &Request, told: &Told) {

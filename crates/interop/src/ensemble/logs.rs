@@ -77,7 +77,9 @@ fn files(version_2: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(version_2).with_context(|| format!("cannot list {}", version_2.display()))? {
+    for entry in
+        std::fs::read_dir(version_2).with_context(|| format!("cannot list {}", version_2.display()))?
+    {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let number = name.strip_prefix(prefix).map(|rest| i64::from_str_radix(rest, 16));

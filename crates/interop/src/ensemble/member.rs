@@ -173,7 +173,9 @@ impl Member {
         let Some(process) = &mut self.process else { return Ok(()) };
         match process.ended()? {
             None => Ok(()),
-            Some(status) => bail!("member {} ended by itself with {status}; {}", self.id, process.end_of_log()),
+            Some(status) => {
+                bail!("member {} ended by itself with {status}; {}", self.id, process.end_of_log())
+            }
         }
     }
 }

@@ -78,7 +78,12 @@ fn short_form(options: &Options) -> Vec<Case> {
         seed: 0,
     };
     let mut cases = vec![
-        case([&base, &base, &guest], Lead::ById, Layout::Ports, &["extra-truncated", "leader-kill", "empty-folder"]),
+        case(
+            [&base, &base, &guest],
+            Lead::ById,
+            Layout::Ports,
+            &["extra-truncated", "leader-kill", "empty-folder"],
+        ),
         case([&base, &guest, &guest], Lead::ByZxid, Layout::Addresses, &["short-behind", "leader-pause"]),
         case([&guest, &base, &base], Lead::ByOrder, Layout::Ports, &["stale-folder", "all-at-once"]),
         case([&guest, &guest, &base], Lead::ById, Layout::Ports, &["follower-kill", "extra-other-epoch"]),
@@ -113,7 +118,13 @@ fn long_form(options: &Options) -> Vec<Case> {
 }
 
 /// So many guests among the voters; the largest id, which wins the first election, is of the kind that shall lead.
-fn split(size: usize, guests: usize, guest_leads: bool, base: &ServerKind, guest: &ServerKind) -> Vec<ServerKind> {
+fn split(
+    size: usize,
+    guests: usize,
+    guest_leads: bool,
+    base: &ServerKind,
+    guest: &ServerKind,
+) -> Vec<ServerKind> {
     let bases = vec![base.clone(); size - guests];
     let guests = vec![guest.clone(); guests];
     if guest_leads { [bases, guests].concat() } else { [guests, bases].concat() }
@@ -121,8 +132,10 @@ fn split(size: usize, guests: usize, guest_leads: bool, base: &ServerKind, guest
 
 impl Case {
     fn name(&self) -> String {
-        let voters: Vec<String> = self.voters.iter().map(|kind| kind.to_string().replace("apache-", "")).collect();
-        let observer = self.observer.as_ref().map(|kind| format!("+o{}", kind.to_string().replace("apache-", "")));
+        let voters: Vec<String> =
+            self.voters.iter().map(|kind| kind.to_string().replace("apache-", "")).collect();
+        let observer =
+            self.observer.as_ref().map(|kind| format!("+o{}", kind.to_string().replace("apache-", "")));
         let names: Vec<&str> = self.scenarios.iter().map(|scenario| scenario.name).collect();
         format!("{}{} {:?}: {}", voters.join("+"), observer.unwrap_or_default(), self.lead, names.join(", "))
     }

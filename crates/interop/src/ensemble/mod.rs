@@ -167,7 +167,8 @@ impl Ensemble {
     /// Waits until one leader leads and returns its id.
     pub fn wait_for_leader(&mut self) -> Result<u8> {
         self.wait("one leader and a quorum", |roles, voters| {
-            let leaders: Vec<u8> = roles.iter().filter(|(_, role)| **role == Role::Leader).map(|(id, _)| *id).collect();
+            let leaders: Vec<u8> =
+                roles.iter().filter(|(_, role)| **role == Role::Leader).map(|(id, _)| *id).collect();
             let followers = roles.values().filter(|role| **role == Role::Follower).count();
             match leaders[..] {
                 [leader] if followers + 1 > voters / 2 => Some(leader),

@@ -1,1 +1,3 @@
-pub fn name(id: u8) -> String { format!("rookeeper-{id}") }
+pub fn name(id: u8) -> String {
+    format!("rookeeper-{id}")
+}

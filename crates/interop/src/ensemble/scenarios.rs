@@ -96,8 +96,7 @@ impl Run {
 
     /// Compares all members and checks the history.
     pub fn verify(mut self) -> Result<Account> {
-        verify(&mut self.ensemble, self.load)
-            .with_context(|| format!("after {}", self.notes.join("; ")))
+        verify(&mut self.ensemble, self.load).with_context(|| format!("after {}", self.notes.join("; ")))
     }
 
     fn leader(&mut self) -> Result<u8> {
@@ -142,7 +141,8 @@ fn sync_used(before: &[Record], after: &[Record]) -> Option<Sync> {
     }
     let next = after.iter().map(|record| record.zxid).find(|zxid| *zxid > last)?;
     let first_of_epoch = next & 0xffff_ffff == 1;
-    let follows = next == last + 1 || (first_of_epoch && last != 0 && chain::epoch(next) > chain::epoch(last));
+    let follows =
+        next == last + 1 || (first_of_epoch && last != 0 && chain::epoch(next) > chain::epoch(last));
     Some(if follows { Sync::Diff } else { Sync::Snap })
 }
 
@@ -295,7 +295,8 @@ mod tests {
     use crate::ensemble::txn::Change;
 
     fn log(zxids: &[i64]) -> Vec<Record> {
-        let record = |zxid| Record { session: 1, cxid: 1, zxid, time: 0, change: Change::Check, digest: None };
+        let record =
+            |zxid| Record { session: 1, cxid: 1, zxid, time: 0, change: Change::Check, digest: None };
         zxids.iter().map(|zxid| record(*zxid)).collect()
     }
 

@@ -42,7 +42,19 @@ impl Client {
         let watches = BTreeMap::new();
         let (session, history, finished) = (None, None, Vec::new());
         let (last_zxid, last_xid, batch, heard) = (0, 0, 0, Instant::now());
-        Client { number, members, rng, session, watches, last_zxid, last_xid, batch, heard, history, finished }
+        Client {
+            number,
+            members,
+            rng,
+            session,
+            watches,
+            last_zxid,
+            last_xid,
+            batch,
+            heard,
+            history,
+            finished,
+        }
     }
 
     /// Sends the requests together and waits for all replies; returns the outcomes, `None` where unknown.
@@ -179,7 +191,9 @@ impl Client {
         while self.session.is_none() {
             if let Err(error) = self.try_connect() {
                 if since.elapsed() > GIVE_UP {
-                    return Err(error.context(format!("client {} found no member for {GIVE_UP:?}", self.number)));
+                    return Err(
+                        error.context(format!("client {} found no member for {GIVE_UP:?}", self.number))
+                    );
                 }
                 std::thread::sleep(Duration::from_millis(self.rng.u64(10..60)));
             }

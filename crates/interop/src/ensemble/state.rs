@@ -114,7 +114,7 @@ impl State {
                     }
                 }
             }
-            Change::Error(_) | Change::Check => {}
+            Change::Error(_) | Change::FailedMulti(_) | Change::Check => {}
             Change::Create { path, data, owner, parent_cversion } => {
                 self.create(record, path, data, *owner, *parent_cversion)?;
                 touched.push(path.clone());
@@ -131,11 +131,7 @@ impl State {
                 touched.push(path.clone());
             }
             Change::SetAcl { path, version } => self.alter(path, |node| node.aversion = *version)?,
-            Change::Multi(parts) => {
-                if !parts.iter().any(|part| matches!(part, Change::Error(_))) {
-                    parts.iter().try_for_each(|part| self.change(record, part, touched))?;
-                }
-            }
+            Change::Multi(parts) => parts.iter().try_for_each(|part| self.change(record, part, touched))?,
         }
         Ok(())
     }
@@ -240,7 +236,8 @@ mod tests {
     fn a_close_takes_the_ephemerals_along_and_the_digest_back() {
         let mut state = State::default();
         let record = |zxid, change| Record { session: 5, cxid: 1, zxid, time: 9, change, digest: None };
-        let create = Change::Create { path: "/e".into(), data: None, owner: Owner::Session, parent_cversion: 1 };
+        let create =
+            Change::Create { path: "/e".into(), data: None, owner: Owner::Session, parent_cversion: 1 };
         state.apply(&record(1, Change::CreateSession)).unwrap();
         state.apply(&record(2, create.clone())).unwrap();
         assert!(state.apply(&record(3, create)).is_err());

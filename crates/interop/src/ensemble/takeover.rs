@@ -1,0 +1,139 @@
+//! The takeover: a live ensemble is replaced member by member, by another kind of server on the same folders, while
+//! clients work on it; back again; and forward once more.
+//!
+//! A step is what an operator does: stop one member, start the other server on its folder, wait until it has
+//! rejoined, look at the whole, go on. Followers go first and the leader last, so that there is one election a round.
+use super::mixed;
+use super::programs::{self, Program};
+use super::scenarios::Run;
+use super::status::Role;
+use super::verify::Account;
+use super::{Ensemble, Plan};
+use crate::apache;
+use crate::fetch;
+use crate::report::Suite;
+use crate::run::Options;
+use crate::server::ServerKind;
+use anyhow::{Context, Result, ensure};
+use std::time::Instant;
+
+/// Writes of the raw clients, and of each program, that every step must see.
+const WRITES: u64 = 40;
+const PROGRAM_WRITES: u64 = 10;
+
+/// The releases that a takeover starts from; the last ones are what people still run.
+const FROM: [&str; 3] = [apache::REFERENCE, "3.7.2", "3.4.14"];
+
+pub fn check(options: &Options) -> Result<Suite> {
+    let mut suite = Suite::start("takeover", &options.server.to_string());
+    for (number, from) in FROM.into_iter().enumerate() {
+        let (from, to) = pair(from, options);
+        let seed = options.seed.wrapping_add(number as u64);
+        let name = format!("{from} to {to} and back");
+        let result = takeover(&from, &to, seed).with_context(|| format!("seed {seed}"));
+        suite.add_result(&name, result.map(drop));
+    }
+    Ok(suite.finish())
+}
+
+/// From a release to the server that the run is about; to another Apache release if it is about Apache.
+fn pair(from: &str, options: &Options) -> (ServerKind, ServerKind) {
+    let (reference, guest) = mixed::kinds(options);
+    let from = ServerKind::Apache(from.to_owned());
+    let to = match &options.server {
+        ServerKind::Rookeeper => guest,
+        ServerKind::Apache(_) if from == reference => guest,
+        ServerKind::Apache(_) => reference,
+    };
+    (from, to)
+}
+
+/// The demonstration alone, from the reference release.
+pub fn show(options: &Options) -> Result<()> {
+    let _lock = fetch::lock()?;
+    println!("seed {}", options.seed);
+    let (from, to) = pair(apache::REFERENCE, options);
+    takeover(&from, &to, options.seed).map(drop)
+}
+
+/// Runs one takeover, with a line for every step.
+pub fn takeover(from: &ServerKind, to: &ServerKind, seed: u64) -> Result<Account> {
+    let since = Instant::now();
+    say(since, &format!("three servers of {from} start; {to} will take over"));
+    let plan = Plan::voters(&format!("takeover/{from}-{to}"), &[from.clone(), from.clone(), from.clone()]);
+    let run = Run::start(plan, seed)?;
+    let dir = run.ensemble.members[0].dir.parent().context("members have a common folder")?.to_path_buf();
+    let programs = programs::start_all(&run.ensemble.connect_string(), &dir)?;
+    let mut takeover = Takeover { run, programs, since };
+    takeover.everyone_works().context("before the first step")?;
+    for (way, kind) in [("forward", to), ("back", from), ("forward again", to)] {
+        takeover.replace_all(way, kind)?;
+    }
+    takeover.end()
+}
+
+struct Takeover {
+    run: Run,
+    programs: Vec<Program>,
+    since: Instant,
+}
+
+fn say(since: Instant, what: &str) {
+    println!("  {:>6.1} s  {what}", since.elapsed().as_secs_f64());
+}
+
+impl Takeover {
+    fn replace_all(&mut self, way: &str, kind: &ServerKind) -> Result<()> {
+        let leader = self.run.ensemble.wait_for_leader()?;
+        let mut ids = self.run.ensemble.ids();
+        // False sorts before true: the leader is the last.
+        ids.sort_by_key(|id| *id == leader);
+        for id in ids {
+            self.replace(way, id, kind).with_context(|| format!("{way}: replacing member {id} by {kind}"))?;
+        }
+        Ok(())
+    }
+
+    fn replace(&mut self, way: &str, id: u8, kind: &ServerKind) -> Result<()> {
+        let since = Instant::now();
+        let ensemble = &mut self.run.ensemble;
+        let old = ensemble.member(id).kind.clone();
+        let role = ensemble.member(id).status()?.role;
+        ensemble.member(id).stop()?;
+        ensemble.member(id).become_kind(kind)?;
+        ensemble.member(id).start()?;
+        ensemble.wait_for_all()?;
+        let took = since.elapsed();
+        self.everyone_works()?;
+        let roles = roles(&self.run.ensemble)?;
+        let line = format!("{way}: member {id} ({role}) {old} -> {kind}, back after {took:.1?}; now {roles}");
+        say(self.since, &line);
+        Ok(())
+    }
+
+    /// Every client gets on; a session that ended or an error that is no lost connection ends the run.
+    fn everyone_works(&mut self) -> Result<()> {
+        self.run.load.progress(WRITES)?;
+        self.programs.iter_mut().try_for_each(|program| program.advance(PROGRAM_WRITES))
+    }
+
+    fn end(self) -> Result<Account> {
+        for program in self.programs {
+            let line = program.finish()?;
+            say(self.since, &format!("{line}; every acknowledged write is there, its session never ended"));
+        }
+        let account = self.run.verify()?;
+        say(self.since, &format!("nothing acknowledged was lost: {account}"));
+        ensure!(account.writes > 0, "the load did nothing");
+        Ok(account)
+    }
+}
+
+/// `1 follower apache-3.9.5, 2 leader …`.
+fn roles(ensemble: &Ensemble) -> Result<String> {
+    let one = |member: &super::member::Member| {
+        let role: Role = member.status()?.role;
+        Ok(format!("{} {role} {}", member.id, member.kind))
+    };
+    Ok(ensemble.members.iter().map(one).collect::<Result<Vec<_>>>()?.join(", "))
+}

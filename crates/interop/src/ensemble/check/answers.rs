@@ -92,7 +92,9 @@ fn refusal(answer: &Answer<'_>, record: &Record, before: &State) -> Option<Strin
         return Some(format!("told error {error}, but the history has {:?}", record.change));
     }
     let (right, why) = match &answer.operation.request {
-        Request::Create { path, .. } => (error == NODE_EXISTS && before.get(path).is_some(), "it does not exist"),
+        Request::Create { path, .. } => {
+            (error == NODE_EXISTS && before.get(path).is_some(), "it does not exist")
+        }
         Request::Delete { path, version } | Request::Set { path, version, .. } => {
             let node = before.get(path);
             let right = match error {
@@ -116,14 +118,14 @@ fn success(answer: &Answer<'_>, record: &Record, after: &State) -> Option<String
         (Request::Create { data, .. }, Told::Path(told), Change::Create { path, data: stored, .. }) => {
             told == path && stored.as_ref() == Some(data)
         }
-        (Request::Set { path, data, .. }, Told::Stat(told), Change::Set { path: changed, data: stored, .. }) => {
-            path == changed && stored.as_ref() == Some(data) && stat_of(after, path).as_ref() == Some(told)
-        }
+        (
+            Request::Set { path, data, .. },
+            Told::Stat(told),
+            Change::Set { path: changed, data: stored, .. },
+        ) => path == changed && stored.as_ref() == Some(data) && stat_of(after, path).as_ref() == Some(told),
         (Request::Delete { path, .. }, _, Change::Delete { path: deleted }) => path == deleted,
-        (Request::Multi(parts), Told::Multi(all_done), Change::Multi(done)) => {
-            let failed = done.iter().any(|part| matches!(part, Change::Error(_)));
-            parts.len() == done.len() && failed != *all_done
-        }
+        (Request::Multi(parts), Told::Multi(true), Change::Multi(done)) => parts.len() == done.len(),
+        (Request::Multi(parts), Told::Multi(false), Change::FailedMulti(count)) => parts.len() == *count,
         (Request::Close, _, Change::CloseSession(_)) => true,
         _ => false,
     };

@@ -9,7 +9,7 @@ use super::history::{Operation, SessionHistory};
 use super::state::State;
 use super::txn::{Change, Record};
 use anyhow::Result;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The code of a request that came by a connection which its session had left.
 const SESSION_MOVED: i32 = -118;
@@ -37,8 +37,13 @@ pub struct Replayed {
 impl<'a> Evidence<'a> {
     pub fn new(chain: &'a Chain, sessions: &'a [SessionHistory], findings: &mut Vec<String>) -> Evidence<'a> {
         let mut by_request = HashMap::new();
+        // Clients that are not the load's may count from one again after a reconnect, as kazoo does.
+        let own: HashSet<i64> = sessions.iter().map(|session| session.credentials.id).collect();
         for record in &chain.records {
-            if record.cxid == 0 || matches!(record.change, Change::Error(SESSION_MOVED | SESSION_EXPIRED)) {
+            if record.cxid == 0
+                || !own.contains(&record.session)
+                || matches!(record.change, Change::Error(SESSION_MOVED | SESSION_EXPIRED))
+            {
                 continue;
             }
             if let Some(first) = by_request.insert((record.session, record.cxid), record) {

@@ -37,7 +37,9 @@ impl Watcher<'_> {
                 let found = self.reply(outcome.zxid);
                 let watched = match &operation.request {
                     Request::Get { path, watch: true } if outcome.error == 0 => Some(path),
-                    Request::Exists { path, watch: true } if matches!(outcome.error, 0 | NO_NODE) => Some(path),
+                    Request::Exists { path, watch: true } if matches!(outcome.error, 0 | NO_NODE) => {
+                        Some(path)
+                    }
                     _ => None,
                 };
                 if let Some(path) = watched {
