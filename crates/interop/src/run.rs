@@ -1,7 +1,7 @@
 //! Chooses and runs suites, one after the other, so that memory and processor use stay modest.
 use crate::clients;
 use crate::disk_full;
-use crate::ensemble::{mixed, takeover};
+use crate::ensemble::{hostile, mixed, partitions, takeover};
 use crate::fetch;
 use crate::folders;
 use crate::kill9;
@@ -41,6 +41,8 @@ fn suites() -> Vec<(String, Runner)> {
     all.push(("trace".into(), Box::new(trace::check)));
     all.push(("mixed".into(), Box::new(mixed::check)));
     all.push(("takeover".into(), Box::new(takeover::check)));
+    all.push(("partitions".into(), Box::new(partitions::check)));
+    all.push(("hostile-peers".into(), Box::new(hostile::check)));
     all
 }
 

@@ -13,13 +13,11 @@ public final class SteadyCurator implements Steady.Client {
     private final CuratorFramework curator;
 
     private SteadyCurator(String servers) {
-        // The ensemble's own list of servers is not followed: 3.4 has none.
         curator = CuratorFrameworkFactory.builder()
                 .connectString(servers)
                 .sessionTimeoutMs(20_000)
                 .connectionTimeoutMs(5_000)
                 .retryPolicy(new RetryForever(50))
-                .ensembleTracker(false)
                 .build();
         curator.getConnectionStateListenable().addListener((client, state) -> {
             if (state == ConnectionState.LOST) {

@@ -61,7 +61,7 @@ fn curator_4_2() -> Result<Command> {
 
 fn curator_4_2_over_3_4() -> Result<Command> {
     let jars = curator_jars("4.2.0", "3.4.14", "1.7.36")?;
-    let hosts = format!("-Djdk.net.hosts.file={}", fetch::fixture("hosts-for-3.4-clients").display());
+    let hosts = hosts_for_3_4();
     java_program(&["curator"], "Curator", &jars, &["-Dzookeeper.sasl.client=false", &hosts])
 }
 
@@ -71,11 +71,28 @@ pub fn steady_java() -> Result<Command> {
     java_program(&["steady-java", "steady-work"], "SteadyJava", &java_client_jars()?, &[])
 }
 
-/// Steady work through Curator.
+/// Steady work through Curator; the newest one uses operations that servers before 3.5 do not know.
 pub fn steady_curator() -> Result<Command> {
     fetch::require(JAVA_TOOLS)?;
     let jars = curator_jars("5.9.0", "3.9.5", "2.0.13")?;
     java_program(&["steady-curator", "steady-work"], "SteadyCurator", &jars, &[])
+}
+
+/// Steady work through the Curator that goes with servers of 3.4.
+pub fn steady_curator_over_3_4() -> Result<Command> {
+    fetch::require(JAVA_TOOLS)?;
+    let jars = curator_jars("4.2.0", "3.4.14", "1.7.36")?;
+    let hosts = hosts_for_3_4();
+    java_program(
+        &["steady-curator", "steady-work"],
+        "SteadyCurator",
+        &jars,
+        &["-Dzookeeper.sasl.client=false", &hosts],
+    )
+}
+
+fn hosts_for_3_4() -> String {
+    format!("-Djdk.net.hosts.file={}", fetch::fixture("hosts-for-3.4-clients").display())
 }
 
 fn curator_jars(curator: &str, zookeeper: &str, slf4j: &str) -> Result<PathBuf> {

@@ -34,16 +34,20 @@ pub struct Program {
     pub progress: Progress,
 }
 
-/// How each program is made ready.
-const PROGRAMS: [(&str, fn() -> Result<Command>); 3] = [
-    ("kazoo", || prepare::kazoo_program("steady-kazoo", "steady.py")),
-    ("java", prepare::steady_java),
-    ("curator", prepare::steady_curator),
-];
+/// Programs that are ready to run, by name.
+pub type Prepared = Vec<(&'static str, Command)>;
 
-/// Starts all programs against an ensemble; what they print as errors goes to files in `dir`.
-pub fn start_all(servers: &str, dir: &Path) -> Result<Vec<Program>> {
-    PROGRAMS.iter().map(|(name, prepare)| Program::start(name, prepare()?, servers, dir)).collect()
+/// Makes all programs ready, for servers of which the oldest is of this line.
+pub fn prepare_all(oldest: (u32, u32)) -> Result<Prepared> {
+    let curator =
+        if oldest < (3, 5) { prepare::steady_curator_over_3_4()? } else { prepare::steady_curator()? };
+    let kazoo = prepare::kazoo_program("steady-kazoo", "steady.py")?;
+    Ok(vec![("kazoo", kazoo), ("java", prepare::steady_java()?), ("curator", curator)])
+}
+
+/// Starts programs against an ensemble; what they print as errors goes to files in `dir`.
+pub fn start_all(prepared: Prepared, servers: &str, dir: &Path) -> Result<Vec<Program>> {
+    prepared.into_iter().map(|(name, command)| Program::start(name, command, servers, dir)).collect()
 }
 
 impl Program {

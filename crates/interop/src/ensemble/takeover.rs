@@ -21,16 +21,25 @@ use std::time::Instant;
 const WRITES: u64 = 40;
 const PROGRAM_WRITES: u64 = 10;
 
+const BACK: &str = "back";
+const WAYS: &[&str] = &["forward", BACK, "forward again"];
+
 /// The releases that a takeover starts from; the last ones are what people still run.
 const FROM: [&str; 3] = [apache::REFERENCE, "3.7.2", "3.4.14"];
 
+/// The short form goes there and back from the reference release, and there from the oldest.
 pub fn check(options: &Options) -> Result<Suite> {
     let mut suite = Suite::start("takeover", &options.server.to_string());
     for (number, from) in FROM.into_iter().enumerate() {
+        let ways = match (options.long, number) {
+            (true, _) | (false, 0) => WAYS,
+            (false, 1) => continue,
+            (false, _) => &WAYS[..1],
+        };
         let (from, to) = pair(from, options);
         let seed = options.seed.wrapping_add(number as u64);
-        let name = format!("{from} to {to} and back");
-        let result = takeover(&from, &to, seed).with_context(|| format!("seed {seed}"));
+        let name = format!("{from} to {to}: {}", ways.join(", "));
+        let result = takeover(&from, &to, ways, seed).with_context(|| format!("seed {seed}"));
         suite.add_result(&name, result.map(drop));
     }
     Ok(suite.finish())
@@ -53,21 +62,23 @@ pub fn show(options: &Options) -> Result<()> {
     let _lock = fetch::lock()?;
     println!("seed {}", options.seed);
     let (from, to) = pair(apache::REFERENCE, options);
-    takeover(&from, &to, options.seed).map(drop)
+    takeover(&from, &to, WAYS, options.seed).map(drop)
 }
 
 /// Runs one takeover, with a line for every step.
-pub fn takeover(from: &ServerKind, to: &ServerKind, seed: u64) -> Result<Account> {
+fn takeover(from: &ServerKind, to: &ServerKind, ways: &[&str], seed: u64) -> Result<Account> {
+    let oldest = apache::line(from.behaves_as()).min(apache::line(to.behaves_as()));
+    let programs = programs::prepare_all(oldest)?;
     let since = Instant::now();
     say(since, &format!("three servers of {from} start; {to} will take over"));
     let plan = Plan::voters(&format!("takeover/{from}-{to}"), &[from.clone(), from.clone(), from.clone()]);
     let run = Run::start(plan, seed)?;
     let dir = run.ensemble.members[0].dir.parent().context("members have a common folder")?.to_path_buf();
-    let programs = programs::start_all(&run.ensemble.connect_string(), &dir)?;
+    let programs = programs::start_all(programs, &run.ensemble.connect_string(), &dir)?;
     let mut takeover = Takeover { run, programs, since };
     takeover.everyone_works().context("before the first step")?;
-    for (way, kind) in [("forward", to), ("back", from), ("forward again", to)] {
-        takeover.replace_all(way, kind)?;
+    for way in ways {
+        takeover.replace_all(way, if *way == BACK { from } else { to })?;
     }
     takeover.end()
 }

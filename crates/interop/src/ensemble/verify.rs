@@ -3,15 +3,17 @@ use super::chain::{self, Chain, MemberLogs};
 use super::check::{self, Evidence, Replayed};
 use super::history::{Arrival, SessionHistory};
 use super::load::Load;
+use super::member::Member;
 use super::state::State;
 use super::{Ensemble, logs, status};
 use crate::apache;
 use crate::raw::Target;
 use crate::server::ServerKind;
 use crate::tree::{self, Tree};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
+use std::thread::ScopedJoinHandle;
 
 /// So many findings are shown.
 const SHOWN: usize = 8;
@@ -89,20 +91,28 @@ pub fn verify(ensemble: &mut Ensemble, load: Load) -> Result<Account> {
     bail!("{count} findings; {account}\n    {}", findings.join("\n    "))
 }
 
+/// The trees of all members, read at the same time.
 fn read_trees(ensemble: &Ensemble) -> Result<Vec<(u8, Tree)>> {
-    let mut trees = Vec::new();
-    for member in ensemble.members.iter().filter(|member| member.awake()) {
-        let read = || {
-            let target = Target { address: member.place.client_address(), ..Target::default() };
-            let mut session = target.open()?;
-            session.sync()?;
-            let tree = tree::read(&mut session)?;
-            session.close()?;
-            Ok::<_, anyhow::Error>(tree)
+    let read = |address| {
+        let mut session = Target { address, ..Target::default() }.open()?;
+        session.sync()?;
+        let tree = tree::read(&mut session)?;
+        session.close()?;
+        Ok::<_, anyhow::Error>(tree)
+    };
+    std::thread::scope(|scope| {
+        let awake = ensemble.members.iter().filter(|member| member.awake());
+        let start = |member: &Member| {
+            let address = member.place.client_address();
+            (member.id, scope.spawn(move || read(address)))
         };
-        trees.push((member.id, read().with_context(|| format!("reading the tree of member {}", member.id))?));
-    }
-    Ok(trees)
+        let threads: Vec<_> = awake.map(start).collect();
+        let join = |(id, thread): (u8, ScopedJoinHandle<'_, Result<Tree>>)| {
+            let tree = thread.join().map_err(|_| anyhow!("the reader of member {id} panicked"))?;
+            Ok((id, tree.with_context(|| format!("reading the tree of member {id}"))?))
+        };
+        threads.into_iter().map(join).collect()
+    })
 }
 
 /// From 3.6 on each member compares the digest in every transaction with its own, and counts mismatches.
