@@ -2,6 +2,8 @@
 mod answers;
 mod order;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod watches;
 
 use super::chain::Chain;
