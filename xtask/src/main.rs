@@ -49,7 +49,7 @@ struct InteropArgs {
     /// Start of every random choice [default: from the clock]
     #[arg(long)]
     seed: Option<u64>,
-    /// Rounds of the kill test [default: 5 short, 200 long]
+    /// Rounds of the kill test [default: 5 short, 200 long]; cases of the mixed matrix, chosen by the seed [default: all]
     #[arg(long)]
     rounds: Option<usize>,
 }

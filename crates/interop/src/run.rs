@@ -22,7 +22,7 @@ pub struct Options {
     pub long: bool,
     /// Start of every random choice; printed, so that a run can be repeated.
     pub seed: u64,
-    /// Rounds of the kill test, if not the form's own number.
+    /// Rounds of the kill test, or cases of the mixed matrix, if not the form's own number.
     pub rounds: Option<usize>,
 }
 

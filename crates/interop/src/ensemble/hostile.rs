@@ -131,14 +131,17 @@ fn quorum_words(rng: &mut Rng, known: i64) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Says something, reads a little of the answer, and leaves; the other side may close at any moment.
+/// Says something and waits for some answer, silence or a close, whichever it is: what matters is how the other
+/// side is afterwards. `None` if it closed.
 fn say(address: SocketAddr, words: &[u8]) -> Option<TcpStream> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2)).ok()?;
     stream.set_read_timeout(Some(Duration::from_millis(150))).ok()?;
     stream.write_all(words).ok()?;
     let mut answer = [0; 4096];
-    stream.read(&mut answer).ok()?;
-    Some(stream)
+    match stream.read(&mut answer) {
+        Ok(0) => None,
+        _ => Some(stream),
+    }
 }
 
 pub fn check(options: &Options) -> Result<Suite> {

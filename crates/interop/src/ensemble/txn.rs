@@ -95,7 +95,8 @@ fn parse_change(kind: i32, reader: &mut Reader<'_>) -> Result<Change> {
             Change::SetAcl { path, version: reader.int()? }
         }
         13 => {
-            (reader.string()?, reader.int()?);
+            reader.string()?;
+            reader.int()?;
             Change::Check
         }
         14 => {

@@ -79,6 +79,11 @@ pub fn verify(ensemble: &mut Ensemble, load: Load) -> Result<Account> {
     for (id, tree) in &trees {
         compare_tree(*id, tree, &replayed.state, &mut findings);
     }
+    let panicked = |member: &&Member| member.log().contains("panicked at");
+    let who = ensemble.members.iter().filter(panicked);
+    findings.extend(who.map(|member| {
+        format!("member {} panicked; see its server.log in {}", member.id, member.dir.display())
+    }));
     let mut account = count(&chain, &sessions);
     account.znodes = trees.first().map_or(0, |(_, tree)| tree.len());
     account.mismatches = judge_mismatches(ensemble, &mismatches, &chain, &mut findings)?;
