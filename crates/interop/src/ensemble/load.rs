@@ -42,6 +42,8 @@ struct Control {
     end: AtomicBool,
     resting: AtomicUsize,
     acknowledged: AtomicU64,
+    /// A session has expired.
+    expired: AtomicBool,
 }
 
 /// A running load.
@@ -88,6 +90,9 @@ impl Load {
             }
             if self.threads.iter().skip(1).any(JoinHandle::is_finished) {
                 bail!("a client of the load gave up");
+            }
+            if self.control.expired.load(Ordering::Relaxed) {
+                bail!("a session of the load has expired");
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -142,6 +147,7 @@ fn run(mut client: Client, mut work: Work, control: &Control, pause_ms: u64) -> 
         } else {
             let requests: Vec<Request> = (0..work.rng.usize(1..=4)).map(|_| work.any_request()).collect();
             let outcomes = client.perform(requests.clone())?;
+            control.expired.fetch_or(client.expired() > 0, Ordering::Relaxed);
             for (request, outcome) in requests.iter().zip(outcomes) {
                 let Some(outcome) = outcome else { continue };
                 if request.is_write() {

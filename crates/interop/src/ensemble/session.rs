@@ -242,6 +242,11 @@ impl Client {
         self.history.as_mut().expect("a client that was connected has a history")
     }
 
+    /// Sessions of this client that a server declared expired.
+    pub fn expired(&self) -> usize {
+        self.finished.iter().filter(|session| session.end == End::Expired).count()
+    }
+
     /// The histories of all its sessions; the last one is left as it is.
     pub fn into_histories(mut self) -> Vec<SessionHistory> {
         self.finished.extend(self.history.take());

@@ -67,8 +67,9 @@ pub fn parse(payload: &[u8]) -> Result<Record> {
     let (session, cxid, zxid, time) = (reader.long()?, reader.int()?, reader.long()?, reader.long()?);
     let kind = reader.int()?;
     let change = parse_change(kind, &mut reader).with_context(|| format!("zxid 0x{zxid:x}, type {kind}"))?;
+    // Rookeeper may put a mark of its own behind the digest, or where it would be, in the form of another version.
     let digest = match reader.rest.len() {
-        12 if reader.int()? == DIGEST_VERSION => Some(reader.long()? as u64),
+        12.. if reader.int()? == DIGEST_VERSION => Some(reader.long()? as u64),
         _ => None,
     };
     Ok(Record { session, cxid, zxid, time, change, digest })
@@ -159,6 +160,14 @@ mod tests {
         assert_eq!(none, (Change::CloseSession(Some(Vec::new())), Some(99)));
         let one = change(header(-11).int(1).string("/abc").bytes);
         assert_eq!(one, (Change::CloseSession(Some(vec!["/abc".into()])), None));
+    }
+
+    #[test]
+    fn a_mark_is_no_digest() {
+        let mark = |out: Writer| out.int(0x524b_4d31).long(4096);
+        let error = || header(-1).int(-101);
+        assert_eq!(parse(&mark(error()).bytes).unwrap().digest, None);
+        assert_eq!(parse(&mark(error().int(2).long(99)).bytes).unwrap().digest, Some(99));
     }
 
     #[test]
