@@ -17,6 +17,11 @@ use std::time::Instant;
 /// The release that stands in for ours when the run is about Apache.
 const OTHER_APACHE: &str = "3.8.6";
 
+/// The release that makes three kinds of a split.
+const THIRD: &str = "3.7.2";
+/// How often a scenario is run on one ensemble of the long form.
+const ROUNDS: usize = 3;
+
 /// The two kinds of a run: who is there, and who joins.
 pub fn kinds(options: &Options) -> (ServerKind, ServerKind) {
     let reference = ServerKind::Apache(apache::REFERENCE.to_owned());
@@ -98,25 +103,33 @@ fn short_form(options: &Options) -> Vec<Case> {
     cases
 }
 
-/// Three and five members, every split, each kind leading, every scenario on its own.
+/// Three and five members, every split, each kind leading, and three kinds at once; every scenario on its own.
 fn long_form(options: &Options) -> Vec<Case> {
     let (base, guest) = kinds(options);
-    let mut cases = Vec::new();
+    let mut casts: Vec<Vec<ServerKind>> = Vec::new();
     for size in [3, 5] {
         for guests in 0..=size {
             for guest_leads in [false, true] {
                 if (guests == 0 && guest_leads) || (guests == size && !guest_leads) {
                     continue;
                 }
-                for (number, scenario) in scenarios::ALL.into_iter().enumerate() {
-                    let voters = split(size, guests, guest_leads, &base, &guest);
-                    // An observer of each kind, in turn with none.
-                    let observer = [None, Some(base.clone()), Some(guest.clone())][number % 3].clone();
-                    let layout = [Layout::Ports, Layout::Addresses][number % 2];
-                    let scenarios = vec![scenario];
-                    cases.push(Case { voters, observer, lead: Lead::Id, layout, scenarios, seed: 0 });
-                }
+                casts.push(split(size, guests, guest_leads, &base, &guest));
             }
+        }
+    }
+    let mut three = [base.clone(), ServerKind::Apache(THIRD.to_owned()), guest.clone()];
+    for _ in 0..3 {
+        casts.push(three.to_vec());
+        three.rotate_left(1);
+    }
+    let mut cases = Vec::new();
+    for voters in casts {
+        for (number, scenario) in scenarios::ALL.into_iter().enumerate() {
+            // An observer of each kind, in turn with none.
+            let observer = [None, Some(base.clone()), Some(guest.clone())][number % 3].clone();
+            let layout = [Layout::Ports, Layout::Addresses][number % 2];
+            let (voters, scenarios) = (voters.clone(), vec![scenario; ROUNDS]);
+            cases.push(Case { voters, observer, lead: Lead::Id, layout, scenarios, seed: 0 });
         }
     }
     cases
@@ -141,7 +154,8 @@ impl Case {
             self.voters.iter().map(|kind| kind.to_string().replace("apache-", "")).collect();
         let observer =
             self.observer.as_ref().map(|kind| format!("+o{}", kind.to_string().replace("apache-", "")));
-        let names: Vec<&str> = self.scenarios.iter().map(|scenario| scenario.name).collect();
+        let mut names: Vec<&str> = self.scenarios.iter().map(|scenario| scenario.name).collect();
+        names.dedup();
         format!(
             "{}{} led by {:?}: {}",
             voters.join("+"),
@@ -221,7 +235,13 @@ mod tests {
 
     #[test]
     fn the_long_form_has_every_split_with_each_kind_leading() {
-        let cases = cases(&options(true));
+        let third = ServerKind::Apache(THIRD.to_owned());
+        let (three, cases): (Vec<Case>, Vec<Case>) =
+            cases(&options(true)).into_iter().partition(|case| case.voters.contains(&third));
+        assert_eq!(
+            three.iter().filter(|case| case.voters[2] == ServerKind::Rookeeper).count(),
+            scenarios::ALL.len()
+        );
         for size in [3, 5] {
             for guests in 0..=size {
                 let here = cases.iter().filter(|case| {

@@ -11,6 +11,8 @@ use std::os::fd::AsFd;
 use std::process::Command;
 
 pub const IP: Tool = Tool { program: "ip", install: "iproute2 (Debian: iproute2)" };
+/// Namespaces are called by this, the process that made them, and a member.
+const PREFIX: &str = "rookeeper-";
 /// Nobody has it.
 const NOWHERE: &str = "02:00:00:00:ff:ff";
 /// The clients' end, as a number like a member's.
@@ -18,7 +20,7 @@ const HUB: u8 = 254;
 
 /// The namespace of a member.
 pub fn name(id: u8) -> String {
-    format!("rookeeper-{}-{id}", std::process::id())
+    format!("{PREFIX}{}-{id}", std::process::id())
 }
 
 fn hardware(id: u8) -> String {
@@ -27,6 +29,18 @@ fn hardware(id: u8) -> String {
 
 fn ip(words: &str) -> Result<()> {
     fetch::run(Command::new(IP.program).args(words.split(' '))).map(drop)
+}
+
+/// Removes the namespaces of earlier runs that were killed.
+fn remove_leftovers() -> Result<()> {
+    let names = fetch::run(Command::new(IP.program).args(["netns", "list"]))?;
+    for name in names.lines().filter_map(|line| line.split(' ').next()) {
+        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if owner.is_some_and(|process| !std::path::Path::new(&format!("/proc/{process}")).exists()) {
+            ip(&format!("netns delete {name}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// The namespaces of an ensemble.
@@ -38,6 +52,7 @@ impl Network {
     /// Makes them; needs root.
     pub fn new(members: u8) -> Result<Network> {
         fetch::require(&[IP])?;
+        remove_leftovers()?;
         // From here on a failure takes along what was made so far.
         let network = Network { members };
         let hub = name(HUB);
