@@ -5,7 +5,7 @@
 use super::load::Load;
 use super::scenarios::{self, Run};
 use super::verify::Account;
-use super::{Ensemble, Plan, mixed};
+use super::{Ensemble, PATIENCE, Plan, mixed};
 use crate::jute::Writer;
 use crate::report::Suite;
 use crate::run::Options;
@@ -22,6 +22,8 @@ const V1: i64 = -65536;
 const V2: i64 = -65535;
 const STRANGER: i64 = 99;
 const WRITES: u64 = 15;
+/// Descriptors by which a member may differ for reasons of its own: clients come and go, logs are changed.
+const SPARE: usize = 12;
 
 /// Packet types of the quorum port.
 mod packet {
@@ -164,6 +166,7 @@ pub fn check(options: &Options) -> Result<Suite> {
 fn under_attack(kinds: &[ServerKind], seed: u64) -> Result<Account> {
     let mut run = Run::start(Plan::voters(&format!("hostile/{}-leads", kinds[2]), kinds), seed)?;
     let leader = run.ensemble.wait_for_leader()?;
+    let before = descriptors(&run)?;
     // Peers that connect and say nothing stay through all of it.
     let silent = silent_peers(&run.ensemble, leader);
     ensure!(silent.len() >= 20, "only {} silent connections were accepted", silent.len());
@@ -182,11 +185,32 @@ fn under_attack(kinds: &[ServerKind], seed: u64) -> Result<Account> {
             .with_context(|| format!("quorum port of leader {leader}: {name}"))?;
     }
     run.note(format!("{done} attacks"));
+    drop(silent);
+    forgotten(&mut run, &before)?;
     twin(&mut run)?;
     storm(&mut run)?;
-    drop(silent);
     println!("  hostile-peers: {}", run.notes.join("; "));
     run.verify()
+}
+
+fn descriptors(run: &Run) -> Result<Vec<usize>> {
+    run.ensemble.members.iter().map(|member| member.descriptors()).collect()
+}
+
+/// When the strangers have gone, so have their connections.
+fn forgotten(run: &mut Run, before: &[usize]) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let now = descriptors(run)?;
+        if now.iter().zip(before).all(|(now, before)| *now <= before + SPARE) {
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "descriptors were {before:?}, are {now:?} when all strangers have gone"
+        );
+        still_well(&run.load)?;
+    }
 }
 
 fn silent_peers(ensemble: &Ensemble, leader: u8) -> Vec<TcpStream> {

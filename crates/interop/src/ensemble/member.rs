@@ -182,6 +182,13 @@ impl Member {
         format!("member {} ({}): {state}; it printed last:\n{said}", self.id, self.kind)
     }
 
+    /// Files and sockets that its process holds.
+    pub fn descriptors(&self) -> Result<usize> {
+        let process = self.process.as_ref().and_then(ServerProcess::pid);
+        let process = process.with_context(|| format!("member {} is not running", self.id))?;
+        Ok(std::fs::read_dir(format!("/proc/{process}/fd"))?.count())
+    }
+
     /// A process that ended by itself is a finding.
     pub fn must_live(&mut self) -> Result<()> {
         let Some(process) = &mut self.process else { return Ok(()) };
