@@ -4,16 +4,13 @@
 //! any member ever had on disk.
 use super::place::Place;
 use super::status::{self, Status};
-use super::{PATIENCE, POLL};
 use crate::fetch::{self, remove_dir};
 use crate::folders::copy_dir;
 use crate::server::{ServerKind, ServerProcess, ServerSpec};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use std::io::Write;
-use std::net::TcpStream;
 use std::path::PathBuf;
-use std::time::Instant;
 
 pub struct Member {
     pub id: u8,
@@ -55,17 +52,6 @@ impl Member {
         let mut log = std::fs::OpenOptions::new().create(true).append(true).open(self.spec.log_path())?;
         writeln!(log, "--- member {} starts as {}", self.id, self.kind)?;
         self.process = Some(self.spec.clone().launch()?);
-        Ok(())
-    }
-
-    /// Waits until it takes connections of other members.
-    pub fn wait_for_election_port(&mut self) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect_timeout(&self.place.election_address(), POLL).is_err() {
-            self.must_live()?;
-            ensure!(Instant::now() < deadline, "no election port after {PATIENCE:?}\n{}", self.describe());
-            std::thread::sleep(POLL);
-        }
         Ok(())
     }
 
