@@ -15,7 +15,7 @@ use crate::recover::numbered;
 use crate::snapshot_writer::{SnapshotOptions, SnapshotWriter};
 use crate::storage::{Dir, Storage};
 use std::io;
-use tree::Tree;
+use tree::{FrozenHeader, Tree};
 
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -24,6 +24,9 @@ const PIECE_BYTES: usize = 1 << 20;
 ///
 /// No [`LogWriter`](crate::LogWriter) may be at work; the next record goes to a new file, and
 /// [`LogRanges::new`](crate::LogRanges::new) begins at the tree's zxid. After an error, recover before anything else.
+///
+/// The tree must be exact: of what came with a SNAP from Java, everything up to NEWLEADER must have been applied
+/// again first ([`Tree::reapply`]). One that holds znodes from behind its position is refused.
 ///
 /// # Panics
 /// If the tree is frozen.
@@ -35,23 +38,37 @@ pub fn install<S: Storage>(storage: &S, tree: &mut Tree, options: SnapshotOption
     }
     let installing = names::installing(tree.last_zxid(), options.compression);
     let header = tree.freeze();
-    let written = SnapshotWriter::begin(storage, &header, options).and_then(|mut writer| {
-        let mut piece = Vec::with_capacity(2 * PIECE_BYTES);
-        loop {
-            let more = tree.read_frozen(u32::MAX, |node| {
-                encode_node(&node, &mut piece);
-                piece.len() < PIECE_BYTES
-            });
-            writer.write(&piece)?;
-            piece.clear();
-            if !more {
-                return writer.finish_as(storage, &installing);
-            }
-        }
-    });
+    let written = write(storage, tree, &header, options, &installing);
     tree.thaw();
     written?;
     finish(storage, &installing)
+}
+
+fn write<S: Storage>(
+    storage: &S,
+    tree: &Tree,
+    header: &FrozenHeader,
+    options: SnapshotOptions,
+    name: &str,
+) -> io::Result<()> {
+    let mut writer = SnapshotWriter::begin(storage, header, options)?;
+    let mut piece = Vec::with_capacity(2 * PIECE_BYTES);
+    let (mut znodes, mut more) = (0, true);
+    while more {
+        more = tree.read_frozen(u32::MAX, |node| {
+            encode_node(&node, &mut piece);
+            znodes += 1;
+            piece.len() < PIECE_BYTES
+        });
+        writer.write(&piece)?;
+        piece.clear();
+    }
+    if znodes < tree.len() {
+        // The view passes over them, and they would be lost without a word.
+        let message = format!("the tree has znodes from behind its position {:#x}", header.zxid);
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    writer.finish_as(storage, name)
 }
 
 /// The snapshot that is the folders' state although it does not have its name yet.

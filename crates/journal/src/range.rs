@@ -31,7 +31,7 @@ pub struct LogRange {
 pub struct Pin(u64);
 
 /// The log files in order, in memory. Recovery builds it; whoever owns the writer tells it of every new file.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogRanges {
     files: Vec<LogRange>,
     floor: i64,

@@ -87,6 +87,13 @@ pub(crate) fn serve(settings: &Settings) -> ExitCode {
         }
     }
     let data_dir = loaded.config.storage.data_dir.display().to_string();
+    let ensemble = &loaded.config.ensemble;
+    let role = if ensemble.is_distributed() {
+        let (id, members) = (ensemble.my_id.unwrap_or(0), ensemble.membership.members.len());
+        format!("as server {id} of an ensemble of {members}")
+    } else {
+        "standalone".to_owned()
+    };
     let running = match server::start(loaded.config) {
         Ok(running) => running,
         Err(error) => {
@@ -103,7 +110,7 @@ pub(crate) fn serve(settings: &Settings) -> ExitCode {
     };
     let port = running.address().port();
     say!(
-        "Rookeeper {} serves on port {port}, standalone, with its data in {data_dir}.",
+        "Rookeeper {} serves on port {port}, {role}, with its data in {data_dir}.",
         env!("CARGO_PKG_VERSION")
     );
     say!("Connect with any ZooKeeper client:  zkCli.sh -server localhost:{port}");

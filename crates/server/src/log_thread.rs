@@ -25,11 +25,13 @@ pub(crate) fn run(
     mut log: LogWriter<Disk>,
     inputs: Receiver<LogInput>,
     shared: Arc<Shared>,
+    current_epoch: i64,
     failed: Sender<StopReason>,
 ) {
     let storage = &shared.config.storage;
     let warn_after = Duration::from_millis(storage.fsync_warning_threshold_ms);
     let roll_bytes = storage.txn_log_size_limit_bytes;
+    let mut epoch = shared.config.ensemble.is_distributed().then_some(current_epoch);
     while let Ok(first) = inputs.recv() {
         let more = std::iter::from_fn(|| inputs.try_recv().ok());
         let mut durable = None;
@@ -37,14 +39,21 @@ pub(crate) fn run(
             let done = match input {
                 LogInput::Append(batch) => {
                     durable = Some(batch.last_zxid());
-                    log.append(batch.first_zxid(), &batch.bytes)
+                    announce(&shared, &mut epoch, batch.last_zxid())
+                        .and_then(|()| log.append(batch.first_zxid(), &batch.bytes))
                 }
                 LogInput::Roll => log.sync().and_then(|()| log.roll()),
                 LogInput::Task(task) => log.sync().and_then(|()| {
                     if let Some(zxid) = durable.take() {
                         shared.inbox.send(NodeInput::Durable(zxid));
                     }
+                    if let DiskTask::Install(tree) = &task {
+                        announce(&shared, &mut epoch, tree.last_zxid())?;
+                    }
                     let done = carry_out(task, &mut log, &shared)?;
+                    if let DiskDone::CurrentEpoch(saved) = &done {
+                        epoch = Some(*saved);
+                    }
                     shared.inbox.send(NodeInput::DiskDone(done));
                     Ok(())
                 }),
@@ -74,6 +83,17 @@ pub(crate) fn run(
             return fail(&shared, &failed, error);
         }
     }
+}
+
+/// History of an epoch that is not this server's current one yet is about to reach the disk: a crash in between must
+/// not look like damage.
+fn announce(shared: &Shared, current: &mut Option<i64>, zxid: i64) -> io::Result<()> {
+    let coming = zab::epoch_of(zxid);
+    if current.is_some_and(|current| coming > current) {
+        journal::announce_epoch(&shared.disk)?;
+        *current = Some(coming);
+    }
+    Ok(())
 }
 
 /// Does what belongs to no log record: everything is durable when this returns.

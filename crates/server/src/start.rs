@@ -3,12 +3,12 @@
 use crate::clock::Clock;
 use crate::disk::{Disk, DiskError};
 use crate::io::{IoThread, WAKE};
+use crate::listen::{cannot_listen, take_port};
 use crate::node_thread::NodeThread;
 use crate::outbox::Mailbox;
-use crate::shared::{Counters, NodeInput, Shared};
-use crate::listen::{cannot_listen, take_port};
 use crate::quorum::{self, QuorumNet};
 use crate::recovery::recover;
+use crate::shared::{Counters, NodeInput, Shared};
 use crate::{log_thread, settings, snapshot_thread};
 use config::Config;
 use journal::{LogOptions, LogWriter, RecoverError};
@@ -187,7 +187,8 @@ fn spawn_all(
     let log = LogWriter::new(shared.disk.clone(), log_options);
     let mut threads = Vec::new();
     let (s, failed) = (shared.clone(), stop.clone());
-    threads.push(spawn("log", move || log_thread::run(log, log_out, s, failed))?);
+    let current_epoch = epochs.map_or(0, |e| e.current);
+    threads.push(spawn("log", move || log_thread::run(log, log_out, s, current_epoch, failed))?);
     let (s, failed) = (shared.clone(), stop.clone());
     threads.push(spawn("snapshot", move || snapshot_thread::run(s, snapshot_out, failed))?);
     let thread = node_thread(shared, epochs, (log_in, snapshot_in), stop, replayed)?;

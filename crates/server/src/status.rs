@@ -2,7 +2,7 @@
 
 use crate::shared::{Listed, Shared};
 use admin::{Asked, Command, Measured, Part, Status, Summary, Value, Word};
-use node::Tally;
+use node::{Standing, Tally};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -38,8 +38,8 @@ fn carry_out(shared: &Shared, word: Word) {
 fn status(shared: &Shared, parts: &[Part]) -> Status {
     let mut status = Status {
         version: version(),
-        serving: true,
-        mode: admin::Mode::Standalone,
+        serving: shared.serving.load(Ordering::Relaxed),
+        mode: mode(shared),
         trace_mask: shared.trace_mask.load(Ordering::Relaxed),
         counts: counts(shared),
         ..Status::default()
@@ -66,6 +66,15 @@ fn status(shared: &Shared, parts: &[Part]) -> Status {
         }
     }
     status
+}
+
+fn mode(shared: &Shared) -> admin::Mode {
+    match shared.node_stats.lock().standing {
+        None | Some(Standing::Looking) => admin::Mode::Standalone,
+        Some(Standing::Leading) => admin::Mode::Leader,
+        Some(Standing::Following) => admin::Mode::Follower,
+        Some(Standing::Observing) => admin::Mode::Observer,
+    }
 }
 
 fn version() -> admin::Version {
@@ -125,8 +134,22 @@ fn configuration(shared: &Shared) -> admin::Configuration {
         min_session_timeout_ms: config.sessions.min_session_timeout_ms,
         max_session_timeout_ms: config.sessions.max_session_timeout_ms,
         backlog: Some(config.listen.backlog),
-        server_id: 0,
-        ensemble: None,
+        server_id: if config.ensemble.is_distributed() { shared.settings.server_id } else { 0 },
+        ensemble: config.ensemble.is_distributed().then(|| ensemble(&config.ensemble)),
+    }
+}
+
+fn ensemble(ensemble: &config::Ensemble) -> admin::EnsembleConfiguration {
+    let members = &ensemble.membership.members;
+    let own = ensemble.my_id.and_then(|id| members.get(&id));
+    let addresses = own.map(|m| m.addresses.as_slice()).unwrap_or_default();
+    admin::EnsembleConfiguration {
+        init_limit: ensemble.init_limit_ticks,
+        sync_limit: ensemble.sync_limit_ticks,
+        election_ports: addresses.iter().map(|a| a.election_port).collect(),
+        quorum_ports: addresses.iter().map(|a| a.quorum_port).collect(),
+        observer: own.is_some_and(|m| m.role == config::Role::Observer),
+        membership: Some(ensemble.membership.to_string()),
     }
 }
 
@@ -204,8 +227,19 @@ fn metrics(shared: &Shared) -> Vec<Measured> {
     let mut measured = vec![
         Measured::new("connection_rejected", Value::Counter(counters.rejected.load(Ordering::Relaxed))),
         Measured::new("digest_mismatches_count", Value::Counter(shared.tree.read().digest_mismatches())),
+        Measured::new("stale_requests_dropped", Value::Counter(shared.inflight.stale_dropped())),
         Measured::new("stale_sessions_expired", Value::Counter(stats.expired_sessions)),
     ];
+    if stats.standing == Some(Standing::Leading) {
+        let gauges = [
+            ("quorum_size", shared.config.ensemble.membership.participants().count()),
+            ("learners", stats.learners),
+            ("synced_followers", stats.synced_followers),
+            ("synced_observers", stats.synced_observers),
+            ("synced_non_voting_followers", 0),
+        ];
+        measured.extend(gauges.map(|(name, n)| Measured::new(name, Value::Gauge(n as i64))));
+    }
     if fsyncs > 0 {
         let summary = Summary {
             count: fsyncs,

@@ -160,8 +160,6 @@ impl Assembly<'_> {
         let limit = self.draft.connect_to_learner_master_limit;
         let ensemble = &mut self.draft.config.ensemble;
         ensemble.connect_to_learner_master_limit_ticks = limit.unwrap_or(ensemble.init_limit_ticks);
-        ensemble.observer_sync_enabled =
-            self.draft.observer_sync_override.unwrap_or(ensemble.observer_sync_enabled);
         let ensemble = ensemble.clone();
         self.count_members(&ensemble);
         if ensemble.is_distributed() && ensemble.membership.participants().next().is_some() {
@@ -232,11 +230,6 @@ impl Assembly<'_> {
             }
             _ => {}
         }
-        let problem = format!(
-            "these are the members of an ensemble of {}, but this server cannot run in one yet",
-            listed.len(),
-        );
-        self.findings.warn(&self.whole(), problem, "do not start several of them for one set of clients");
     }
 
     /// Adds the lines that concern members to the list of effective values.
@@ -257,7 +250,7 @@ impl Assembly<'_> {
                 continue;
             }
             match setting.spec.status {
-                Status::Works | Status::Later(Part::Ensemble) => {}
+                Status::Works => {}
                 Status::Later(part) => warn_later(self.findings, setting, name, part),
                 Status::Ignored(reason) => {
                     self.findings.note(

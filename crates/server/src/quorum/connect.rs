@@ -6,8 +6,11 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// As often as Apache tries.
+/// As often as Apache tries, with its pause between.
 const TRIES: u32 = 5;
+/// Before that, a few times in quick succession: a follower may know who leads before the leader does.
+const QUICK_TRIES: u32 = 10;
+const QUICK_PAUSE: Duration = Duration::from_millis(5);
 
 /// On a thread of its own; the answer goes to the node thread's inbox.
 pub(super) fn start(shared: &Arc<Shared>, attempt: u64, addresses: Vec<(String, u16)>) {
@@ -33,9 +36,9 @@ fn connect(shared: &Shared, addresses: &[(String, u16)]) -> Result<TcpStream, St
     let pause = Duration::from_millis(ensemble.leader_connect_delay_ms);
     let until = Instant::now() + budget;
     let mut last = "it has no server.N line here".to_owned();
-    for attempt in 0..TRIES {
+    for attempt in 0..QUICK_TRIES + TRIES {
         if attempt > 0 {
-            std::thread::sleep(pause);
+            std::thread::sleep(if attempt < QUICK_TRIES { QUICK_PAUSE.min(pause) } else { pause });
         }
         for (host, port) in addresses {
             let resolved = match (host.as_str(), *port).to_socket_addrs() {

@@ -78,7 +78,6 @@ impl Election {
         let candidate = self.views.has_weight(theirs.leader);
         if theirs.round > self.vote.round {
             search.current.clear();
-            search.settled_at_ms = None;
             search.own.round = theirs.round;
             let best = if candidate && theirs.is_better_than(&search.own) { theirs } else { search.own };
             self.support(best, out);
@@ -136,14 +135,20 @@ impl Election {
     }
 
     /// Ends the election if a quorum of that box agrees with an established server. Returns whether it did.
+    ///
+    /// checkLeader: the leader must have said itself that it leads. If a quorum says that I do, I do, provided that they
+    /// speak of this round, and that my database is not one that may have lost what made them elect me.
     fn join(&mut self, ballot: &Ballot, ballots: fn(&Search) -> &Ballots, out: &mut Vec<Effect>) -> bool {
         let Some(search) = &self.search else { return false };
         let ballots = ballots(search);
         let supporters = ballots.supporters(ballot);
         let leader = ballot.vote.leader;
-        let leads =
-            if leader == self.me { ballot.vote.round == self.round() } else { ballots.says_it_leads(leader) };
-        if !leads || !self.views.decide(&supporters) {
+        let leads = if leader == self.me {
+            ballot.vote.round == self.round() && search.own.zxid != UNVERIFIED
+        } else {
+            ballots.says_it_leads(leader)
+        };
+        if !leads || !self.views.has_weight(leader) || !self.views.decide(&supporters) {
             return false;
         }
         self.finish(ballot.vote, supporters, out);

@@ -142,7 +142,12 @@ impl Election {
             me,
             participant: is_participant,
             views: Views::new(view, None),
-            options,
+            // A pause of nothing would never end.
+            options: Options {
+                min_interval_ms: options.min_interval_ms.max(1),
+                max_interval_ms: options.max_interval_ms.max(1),
+                ..options
+            },
             standing: Standing::Looking,
             vote: Vote { leader: ServerId::MIN, zxid: Zxid::MIN, round: 0, peer_epoch: i64::MIN },
             search: None,
