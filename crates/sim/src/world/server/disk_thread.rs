@@ -37,6 +37,7 @@ impl Running {
         while let Some(input) = self.log_queue.pop_front() {
             match input {
                 LogInput::Append(batch) => {
+                    self.announce(batch.last_zxid())?;
                     self.log.append(batch.first_zxid(), &batch.bytes)?;
                     self.syncing = Some(batch.last_zxid());
                 }
@@ -90,6 +91,16 @@ impl Running {
         Ok(())
     }
 
+    /// History of an epoch that is not this server's current one yet is about to reach the disk.
+    fn announce(&mut self, zxid: i64) -> io::Result<()> {
+        let coming = zab::epoch_of(zxid);
+        if self.in_ensemble && coming > self.epoch {
+            journal::announce_epoch(&self.disk)?;
+            self.epoch = coming;
+        }
+        Ok(())
+    }
+
     fn carry_out_task(&mut self, task: DiskTask, stage: &mut Stage) -> io::Result<DiskDone> {
         match task {
             DiskTask::SaveAcceptedEpoch(epoch) => {
@@ -100,6 +111,7 @@ impl Running {
             DiskTask::SaveCurrentEpoch(epoch) => {
                 journal::save_current_epoch(&self.disk, epoch)?;
                 stage.replica(self.index).current_epoch = epoch;
+                self.epoch = epoch;
                 Ok(DiskDone::CurrentEpoch(epoch))
             }
             DiskTask::Truncate { keep } => {
@@ -117,6 +129,7 @@ impl Running {
                 self.log.roll()?;
                 self.files += 1;
                 let zxid = tree.last_zxid();
+                self.announce(zxid)?;
                 let holds = self.held_by_leader(zxid, stage);
                 stage.replica(self.index).installing(zxid, holds);
                 journal::install(&self.disk, &mut tree, snapshot_options(Compression::None))?;

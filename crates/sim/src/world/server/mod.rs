@@ -321,6 +321,7 @@ impl Server {
         stage.trace(|| format!("server {}: started at {last:#x} ({:?})", self.index + 1, report.snapshot));
         let mut running = Running::new(self, node, tree, ranges, seed);
         running.txns = report.txns;
+        running.epoch = stage.replica(self.index).current_epoch;
         if self.ensemble.is_none() {
             running.established(None, stage);
             sessions::begun(&mut stage.truth, self.index, now.mono_ms);

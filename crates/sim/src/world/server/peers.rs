@@ -16,8 +16,10 @@ use wire::quorum::parts::{Request, Revalidate, Touches};
 use wire::quorum::{Packet, PacketKind};
 use zab::LearnerKey;
 
-/// As often as Apache tries to reach a leader, and the pause between.
-const TRIES: u32 = 5;
+/// How often to try to reach a leader: a few times in quick succession, then with a pause between.
+const QUICK_TRIES: u32 = 10;
+const TRIES: u32 = QUICK_TRIES + 5;
+const QUICK_RETRY_US: u64 = 5_000;
 const RETRY_US: u64 = 100_000;
 
 /// A learner's connection.
@@ -146,7 +148,10 @@ impl Running {
                 self.peers.dial = None;
                 self.post(Input::Connected(attempt, Some(wire)), stage);
             }
-            Parcel::End if dial.tries < TRIES => self.later(RETRY_US, Local::Redial(attempt), stage),
+            Parcel::End if dial.tries < TRIES => {
+                let us = if dial.tries < QUICK_TRIES { QUICK_RETRY_US } else { RETRY_US };
+                self.later(us, Local::Redial(attempt), stage);
+            }
             Parcel::End => {
                 self.peers.dial = None;
                 self.post(Input::Connected(attempt, None), stage);

@@ -98,6 +98,8 @@ pub(super) struct Running {
     /// The last zxid of what is being synced.
     pub syncing: Option<i64>,
     pub ranges: LogRanges,
+    /// The newest one that the disk has heard of.
+    pub epoch: i64,
     pub snapshot: Option<SnapshotJob>,
     pub txns: u64,
     pub txn_target: u64,
@@ -137,6 +139,7 @@ impl Running {
             log_busy: false,
             syncing: None,
             ranges,
+            epoch: 0,
             snapshot: None,
             txns: 0,
             txn_target: server.plan.snapshot_txns / 2 + seed % (server.plan.snapshot_txns / 2).max(1),
@@ -408,7 +411,8 @@ impl Running {
             | Report::CannotListen { .. } => {
                 stage.check(Err(format!("packets: server {} says: {report}", sid(self.index))));
             }
-            Report::LeaderOutOfReach { .. }
+            Report::OldLearner { .. }
+            | Report::LeaderOutOfReach { .. }
             | Report::LeaderSilent { .. }
             | Report::LeaderGone { .. }
             | Report::Resigned { .. }
