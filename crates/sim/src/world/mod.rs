@@ -162,6 +162,10 @@ impl World {
         self.stage.calm = true;
         self.stage.trace(|| "no more faults".to_owned());
         self.stage.net.clear_all();
+        for wire in self.stage.net.stuck() {
+            self.stage.net.unstick(wire);
+            self.break_both(wire);
+        }
         self.stage.release();
         for server in 0..self.servers.len() {
             self.servers[server].heal_disk();

@@ -126,6 +126,17 @@ impl Net {
         }
     }
 
+    /// Connections that stand still: in the end the hosts give them up.
+    pub fn stuck(&self) -> Vec<WireId> {
+        self.wires.iter().filter(|(_, w)| w.lanes[0].stuck).map(|(id, _)| *id).collect()
+    }
+
+    pub fn unstick(&mut self, id: WireId) {
+        if let Some(wire) = self.wires.get_mut(&id) {
+            wire.lanes = Default::default();
+        }
+    }
+
     fn is_blocked(&self, from: Host, to: Host) -> bool {
         self.blocked[from * self.hosts + to] > 0 || self.without_power[to] || self.without_power[from]
     }

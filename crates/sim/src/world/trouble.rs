@@ -3,7 +3,7 @@
 //! What to do is chosen when the time has come, so that it can be aimed at whoever leads then.
 
 use super::World;
-use super::net::Host;
+use super::net::{Host, Parcel, WireId};
 use super::stage::Event;
 
 #[derive(Debug)]
@@ -113,19 +113,23 @@ impl World {
         match self.stage.rng.below(3) {
             0 => {
                 self.stage.fault("connection: broken");
-                for to in 0..2 {
-                    self.stage.at(self.stage.now_us, Event::Arrive { wire, to, parcel: super::net::Parcel::End });
-                }
+                self.break_both(wire);
             }
             1 => {
                 self.stage.fault("connection: half-open");
                 let to = self.stage.rng.index(2);
-                self.stage.at(self.stage.now_us, Event::Arrive { wire, to, parcel: super::net::Parcel::End });
+                self.stage.at(self.stage.now_us, Event::Arrive { wire, to, parcel: Parcel::End });
             }
             _ => {
                 self.stage.fault("connection: stuck");
                 self.stage.net.stick(wire);
             }
+        }
+    }
+
+    pub(super) fn break_both(&mut self, wire: WireId) {
+        for to in 0..2 {
+            self.stage.at(self.stage.now_us, Event::Arrive { wire, to, parcel: Parcel::End });
         }
     }
 
