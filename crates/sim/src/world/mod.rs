@@ -126,7 +126,7 @@ impl World {
     fn handle(&mut self, event: Event) {
         let server = match &event {
             Event::Server { server, .. } => Some(*server),
-            Event::Arrive { wire, to, .. } => {
+            Event::Arrive { wire, to } | Event::Break { wire, to } => {
                 self.stage.net.wire(*wire).map(|w| w.hosts[*to]).filter(|h| *h < self.servers.len())
             }
             Event::Restart { .. } | Event::Act { .. } | Event::Trouble(_) => None,
@@ -136,7 +136,16 @@ impl World {
             None => Some(event),
         };
         match event {
-            Some(Event::Arrive { wire, to, parcel }) => self.arrive(wire, to, parcel),
+            Some(Event::Arrive { wire, to }) => {
+                if let Some(parcel) = self.stage.arrive(wire, to) {
+                    self.deliver(wire, to, parcel);
+                }
+            }
+            Some(Event::Break { wire, to }) => {
+                if self.stage.break_side(wire, to) {
+                    self.deliver(wire, to, Parcel::End);
+                }
+            }
             Some(Event::Server { server, life, what }) => self.servers[server].local(life, what, &mut self.stage),
             Some(Event::Restart { server }) => self.servers[server].restart(&mut self.stage),
             Some(Event::Act { client }) => self.clients[client].act(&mut self.stage),
@@ -145,9 +154,8 @@ impl World {
         }
     }
 
-    fn arrive(&mut self, wire: net::WireId, to: net::Side, parcel: Parcel) {
+    fn deliver(&mut self, wire: net::WireId, to: net::Side, parcel: Parcel) {
         let Some(host) = self.stage.net.wire(wire).map(|w| w.hosts[to]) else { return };
-        let Some(parcel) = self.stage.arrive(wire, to, parcel) else { return };
         match host.checked_sub(self.servers.len()) {
             None => self.servers[host].arrive(wire, to, parcel, &mut self.stage),
             Some(client) => self.clients[client].arrive(wire, parcel, &mut self.stage),

@@ -36,12 +36,14 @@ pub(super) enum Parcel {
     End,
 }
 
-/// One direction.
+/// One direction. For each parcel there is one arrival to come, or one that was missed.
 #[derive(Debug, Default)]
 struct Lane {
     /// Nothing arrives before what was sent before it.
     clear_us: u64,
-    held: VecDeque<Parcel>,
+    under_way: VecDeque<Parcel>,
+    /// Arrivals that came while the way was blocked.
+    missed: usize,
     /// Stands still for good.
     stuck: bool,
 }
@@ -53,12 +55,6 @@ pub(super) struct Wire {
     open: [bool; 2],
     /// By the side that receives.
     lanes: [Lane; 2],
-}
-
-/// What is to be done with a parcel that was sent: when it arrives.
-pub(super) struct Departure {
-    pub arrival_us: u64,
-    pub parcel: Parcel,
 }
 
 pub(super) struct Net {
@@ -138,41 +134,40 @@ impl Net {
     }
 
     fn is_blocked(&self, from: Host, to: Host) -> bool {
-        self.blocked[from * self.hosts + to] > 0 || self.without_power[to] || self.without_power[from]
+        self.blocked[from * self.hosts + to] > 0 || self.without_power[to]
     }
 
-    /// Sends towards `to`. `None`: it is held back.
-    pub fn send(
-        &mut self,
-        id: WireId,
-        to: Side,
-        parcel: Parcel,
-        now_us: u64,
-        latency_us: u64,
-    ) -> Option<Departure> {
-        let wire = self.wires.get(&id)?;
-        let (from_host, to_host) = (wire.hosts[1 - to], wire.hosts[to]);
-        let blocked = self.is_blocked(from_host, to_host);
-        let slow_us = self.slow_us[from_host * self.hosts + to_host];
-        let lane = &mut self.wires.get_mut(&id)?.lanes[to];
-        if blocked || lane.stuck || !lane.held.is_empty() {
-            lane.held.push_back(parcel);
-            return None;
-        }
+    /// Sends towards `to`; gives the time of the arrival.
+    pub fn send(&mut self, id: WireId, to: Side, parcel: Parcel, now_us: u64, latency_us: u64) -> Option<u64> {
+        let wire = self.wires.get_mut(&id)?;
+        let slow_us = self.slow_us[wire.hosts[1 - to] * self.hosts + wire.hosts[to]];
+        let lane = &mut wire.lanes[to];
         lane.clear_us = (now_us + latency_us + slow_us).max(lane.clear_us + 1);
-        Some(Departure { arrival_us: lane.clear_us, parcel })
+        lane.under_way.push_back(parcel);
+        Some(lane.clear_us)
     }
 
-    /// A parcel is about to arrive. `None`: it is held back after all, or nobody knows the connection.
-    pub fn arrive(&mut self, id: WireId, to: Side, parcel: Parcel) -> Option<Parcel> {
+    /// Something arrives, unless the way is blocked or nobody knows the connection any more.
+    pub fn arrive(&mut self, id: WireId, to: Side) -> Option<Parcel> {
         let wire = self.wires.get(&id)?;
         let blocked = self.is_blocked(wire.hosts[1 - to], wire.hosts[to]);
         let lane = &mut self.wires.get_mut(&id)?.lanes[to];
-        if blocked || lane.stuck || !lane.held.is_empty() {
-            lane.held.push_back(parcel);
+        if blocked || lane.stuck {
+            lane.missed += 1;
             return None;
         }
-        Some(parcel)
+        lane.under_way.pop_front()
+    }
+
+    /// A host has lost its power: what it still had to send again is lost, and all behind that.
+    pub fn forget_unsent(&mut self, host: Host) {
+        for wire in self.wires.values_mut() {
+            for to in 0..2 {
+                if wire.hosts[1 - to] == host && wire.lanes[to].missed > 0 {
+                    wire.lanes[to].under_way.clear();
+                }
+            }
+        }
     }
 
     /// Puts something into the way from one host to another, or takes one such thing away.
@@ -200,16 +195,16 @@ impl Net {
         sides.filter(|(_, w, side)| w.hosts[*side] == host && w.open[*side]).map(|(id, _, side)| (id, side)).collect()
     }
 
-    /// What was held back and can go on now: connection, receiving side, parcel.
-    pub fn released(&mut self) -> Vec<(WireId, Side, Parcel)> {
+    /// Arrivals that were missed and can come now: connection, receiving side, how many.
+    pub fn released(&mut self) -> Vec<(WireId, Side, usize)> {
         let mut out = Vec::new();
         let ids: Vec<WireId> = self.wires.keys().copied().collect();
         for id in ids {
             for to in 0..2 {
                 let Some(wire) = self.wires.get(&id) else { continue };
                 let free = !self.is_blocked(wire.hosts[1 - to], wire.hosts[to]) && !wire.lanes[to].stuck;
-                if free && let Some(wire) = self.wires.get_mut(&id) {
-                    out.extend(std::mem::take(&mut wire.lanes[to].held).into_iter().map(|p| (id, to, p)));
+                if free && let Some(lane) = self.wires.get_mut(&id).map(|w| &mut w.lanes[to]) {
+                    out.push((id, to, std::mem::take(&mut lane.missed)));
                 }
             }
         }

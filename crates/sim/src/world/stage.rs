@@ -1,7 +1,7 @@
 //! What everything in the world shares: time, the queue of what is to happen, chance, the network, the history, and
 //! the first rule that was broken.
 
-use super::net::{Departure, Host, Net, Parcel, Port, Side, WireId};
+use super::net::{Host, Net, Parcel, Port, Side, WireId};
 use super::server::Local;
 use super::trouble::Trouble;
 use crate::Rng;
@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 /// Something that happens.
 pub(super) enum Event {
-    Arrive { wire: WireId, to: Side, parcel: Parcel },
+    Arrive { wire: WireId, to: Side },
+    /// A connection breaks, as this side sees it.
+    Break { wire: WireId, to: Side },
     /// Within a server. `life` is its process's, so that what a crash cut off does not reach the next one.
     Server { server: usize, life: u64, what: Local },
     Restart { server: usize },
@@ -142,12 +144,8 @@ impl Stage {
         self.events += 1;
         self.absorb(entry.time_us);
         match &entry.event {
-            Event::Arrive { wire, to, parcel } => {
-                self.absorb(wire << 8 | *to as u64);
-                if let Parcel::Bytes(bytes) = parcel {
-                    self.absorb_bytes(bytes);
-                }
-            }
+            Event::Arrive { wire, to } => self.absorb(wire << 8 | *to as u64),
+            Event::Break { wire, to } => self.absorb(wire << 8 | 0x80 | *to as u64),
             Event::Server { server, life, what } => self.absorb((*server as u64) << 32 | life << 8 | what.tag()),
             Event::Restart { server } => self.absorb(0x100 | *server as u64),
             Event::Act { client } => self.absorb(0x200 | *client as u64),
@@ -220,14 +218,17 @@ impl Stage {
 
     fn ship(&mut self, wire: WireId, to: Side, parcel: Parcel) {
         let latency_us = self.latency_us();
-        if let Some(Departure { arrival_us, parcel }) = self.net.send(wire, to, parcel, self.now_us, latency_us) {
-            self.at(arrival_us, Event::Arrive { wire, to, parcel });
+        if let Some(arrival_us) = self.net.send(wire, to, parcel, self.now_us, latency_us) {
+            self.at(arrival_us, Event::Arrive { wire, to });
         }
     }
 
     /// A parcel reaches its host, and a process that knows the connection. What nobody knows is answered by an end.
-    pub fn arrive(&mut self, wire: WireId, to: Side, parcel: Parcel) -> Option<Parcel> {
-        let parcel = self.net.arrive(wire, to, parcel)?;
+    pub fn arrive(&mut self, wire: WireId, to: Side) -> Option<Parcel> {
+        let parcel = self.net.arrive(wire, to)?;
+        if let Parcel::Bytes(bytes) = &parcel {
+            self.absorb_bytes(bytes);
+        }
         let is_knock = matches!(parcel, Parcel::Knock);
         if !is_knock && !self.net.is_open(wire, to) {
             if !matches!(parcel, Parcel::End) {
@@ -241,11 +242,19 @@ impl Stage {
         Some(parcel)
     }
 
+    /// One side takes the connection for broken. Whether it knew it at all.
+    pub fn break_side(&mut self, wire: WireId, to: Side) -> bool {
+        self.net.shut(wire, to)
+    }
+
     /// What was held back goes on where the way is free again.
     pub fn release(&mut self) {
         self.net.sweep();
-        for (wire, to, parcel) in self.net.released() {
-            self.ship(wire, to, parcel);
+        for (wire, to, missed) in self.net.released() {
+            for _ in 0..missed {
+                let us = self.latency_us();
+                self.after(us, Event::Arrive { wire, to });
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! What to do is chosen when the time has come, so that it can be aimed at whoever leads then.
 
 use super::World;
-use super::net::{Host, Parcel, WireId};
+use super::net::{Host, WireId};
 use super::stage::Event;
 
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl World {
             1 => {
                 self.stage.fault("connection: half-open");
                 let to = self.stage.rng.index(2);
-                self.stage.at(self.stage.now_us, Event::Arrive { wire, to, parcel: Parcel::End });
+                self.stage.at(self.stage.now_us, Event::Break { wire, to });
             }
             _ => {
                 self.stage.fault("connection: stuck");
@@ -129,7 +129,7 @@ impl World {
 
     pub(super) fn break_both(&mut self, wire: WireId) {
         for to in 0..2 {
-            self.stage.at(self.stage.now_us, Event::Arrive { wire, to, parcel: Parcel::End });
+            self.stage.at(self.stage.now_us, Event::Break { wire, to });
         }
     }
 

@@ -298,12 +298,11 @@ impl Leading {
         let applied = tree.last_zxid();
         if !core.pipeline.covers(position, applied) {
             link.feed = Feed::Streaming;
-            let (first, _) = core.pipeline.window().unwrap_or((applied + 1, applied));
-            effects.push(Effect::StreamLog {
-                to: key,
-                after: position,
-                through: applied.min(first - 1).max(position),
-            });
+            // The first one in memory is read from the log as well: where an epoch begins, what precedes it is not the
+            // number before.
+            let (first, _) = core.pipeline.window().unwrap_or((applied, applied));
+            let through = applied.min(first).max(position);
+            effects.push(Effect::StreamLog { to: key, after: position, through });
             return;
         }
         let committed =

@@ -248,6 +248,9 @@ impl Server {
                 stage.close(wire, side);
             }
         }
+        if power {
+            stage.net.forget_unsent(self.index);
+        }
         stage.net.set_power(self.index, !power);
     }
 
