@@ -29,6 +29,7 @@ pub use ensemble::{
 };
 use leading::Leading;
 use learning::Learning;
+use planted::{Bug, has};
 use std::sync::Arc;
 use tree::Tree;
 use wire::OpCode;
@@ -146,6 +147,8 @@ impl Node {
     fn gone(&mut self, rq: &Submitted) {
         if let Role::Learning(learning) = &mut self.role {
             learning.forget(&mut self.core, rq.session_id, rq.conn);
+        } else if has(Bug::SpeakerReleased) {
+            self.core.sessions.set_owner(rq.session_id, None);
         }
     }
 
@@ -180,6 +183,11 @@ impl Node {
         let batch = self.core.pipeline.take_batch()?;
         if let Role::Leading(leading) = &mut self.role {
             leading.propose_to_followers(&batch);
+        }
+        if let Role::Learning(learning) = &mut self.role
+            && has(Bug::AckBeforeSync)
+        {
+            learning.durable(batch.last_zxid());
         }
         Some(batch)
     }

@@ -12,6 +12,7 @@ use super::{Leading, Origin};
 use crate::auth::AuthIds;
 use crate::limits::LEARNER_OUT_BYTES;
 use crate::session::Speaker;
+use planted::{Bug, has};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tree::Tree;
@@ -147,7 +148,8 @@ impl Leading {
         while self.learners.announced < committed {
             let from = self.learners.announced;
             let next_sync = self.learners.syncs.front().map_or(committed, |(zxid, _)| *zxid);
-            let until = if next_sync > from { next_sync.min(committed) } else { committed };
+            let split = next_sync > from && !has(Bug::SyncBehindLaterCommits);
+            let until = if split { next_sync.min(committed) } else { committed };
             self.learners.announced = until;
             self.announce_range(core, from, until);
             self.answer_syncs(until);
@@ -313,7 +315,7 @@ impl Leading {
             if zxid <= committed {
                 send::proposal(out, zxid, payload);
                 send::commit(out, zxid);
-            } else if is_follower {
+            } else if is_follower && !has(Bug::OutstandingNotSent) {
                 send::proposal(out, zxid, payload);
             }
         });
