@@ -52,7 +52,7 @@ fn write<S: Storage>(
     options: SnapshotOptions,
     name: &str,
 ) -> io::Result<()> {
-    let mut writer = SnapshotWriter::begin(storage, header, options)?;
+    let mut writer = SnapshotWriter::begin_as(storage, header, options, names::INSTALL_IN_PROGRESS)?;
     let mut piece = Vec::with_capacity(2 * PIECE_BYTES);
     let (mut znodes, mut more) = (0, true);
     while more {
