@@ -179,7 +179,8 @@ impl Leading {
 
     fn answer_syncs(&mut self, committed: Zxid) {
         let learners = &mut self.learners;
-        while let Some((_, key)) = learners.syncs.pop_front_if(|(zxid, _)| *zxid <= committed) {
+        while learners.syncs.front().is_some_and(|(zxid, _)| *zxid <= committed) {
+            let Some((_, key)) = learners.syncs.pop_front() else { return };
             if let Some(link) = learners.links.get_mut(&key) {
                 send::sync(&mut link.out);
             }

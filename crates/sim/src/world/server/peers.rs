@@ -186,7 +186,8 @@ impl Running {
         }
         match wire {
             Some(wire) => {
-                self.peers.leader = Some(Leader { wire, unread: Vec::new(), ended: !stage.net.is_open(wire, 0) });
+                self.peers.leader =
+                    Some(Leader { wire, unread: Vec::new(), ended: !stage.net.is_open(wire, 0) });
                 let now = self.now(stage);
                 self.node.leader_connected(&self.tree, now);
             }

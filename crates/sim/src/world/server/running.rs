@@ -13,7 +13,8 @@ use crate::world::plan::Plan;
 use crate::world::stage::{Event, Stage};
 use journal::{LogOptions, LogRanges, LogWriter};
 use node::{
-    Conn, ConnId, DiskDone, Effect, Inflight, Located, Node, Now, Report, Settings, Standing, Submission, Watches,
+    Conn, ConnId, DiskDone, Effect, Inflight, Located, Node, Now, Report, Settings, Standing, Submission,
+    Watches,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -28,8 +29,14 @@ pub(in crate::world) enum Input {
     Submission(Submission),
     Durable(i64),
     DiskDone(DiskDone),
-    Vote { from: i64, payload: Vec<u8> },
-    Link { peer: i64, is_up: bool },
+    Vote {
+        from: i64,
+        payload: Vec<u8>,
+    },
+    Link {
+        peer: i64,
+        is_up: bool,
+    },
     /// An attempt to reach the leader, by its number.
     Connected(u64, Option<WireId>),
     Located(LearnerKey, Option<Located>),
