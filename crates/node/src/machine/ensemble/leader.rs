@@ -30,7 +30,6 @@ impl Node {
         ensemble.effects.push(Effect::Report(Report::LearnerLeft { server }));
         leading.learners.gone(key);
         leading.control.gone(key);
-        self.core.sessions.release_learner(key);
     }
 
     /// Bytes from a learner.
@@ -217,7 +216,6 @@ impl Node {
                     ensemble.effects.push(Effect::CloseLearner(learner));
                     leading.learners.gone(learner);
                     leading.control.gone(learner);
-                    self.core.sessions.release_learner(learner);
                 }
                 LeaderEffect::Resign { why } => ensemble.resigned = Some(why),
             }
