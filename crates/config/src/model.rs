@@ -73,11 +73,8 @@ pub struct Limits {
 pub struct RequestThrottle {
     /// `None`: off.
     pub max_requests: Option<u32>,
-    pub stall_time_ms: u64,
     pub drop_stale: bool,
-    pub stale_connection_check: bool,
     pub stale_latency_check: bool,
-    pub shutdown_timeout_ms: u64,
 }
 
 /// A bucket of tokens with random early drops (BLUE) in front of it.
@@ -121,9 +118,6 @@ pub struct Storage {
     /// `false`: writes are acknowledged before they are durable.
     pub force_sync: bool,
     pub fsync_warning_threshold_ms: u64,
-    pub flush_delay_ms: u64,
-    pub max_write_queue_poll_ms: u64,
-    pub max_batch_size: u32,
     pub snapshot_compression: Compression,
     pub trust_empty_snapshot: bool,
     pub autocreate_dirs: bool,
