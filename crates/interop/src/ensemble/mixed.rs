@@ -34,9 +34,9 @@ pub fn kinds(options: &Options) -> (ServerKind, ServerKind) {
 /// How a certain member is made the leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lead {
-    /// All start with empty folders: the largest id wins.
+    /// The largest id is in the first quorum.
     Id,
-    /// A bare quorum starts first, in which the second largest id is the largest.
+    /// The first quorum is without the largest id, which joins later.
     Order,
     /// The smallest id has transactions that its partner in the election lacks.
     Zxid,
@@ -187,27 +187,19 @@ impl Case {
     }
 
     /// Starts all members and returns who shall lead.
+    ///
+    /// A bare quorum starts first, so that none of it can be done without: its largest id wins, however long the
+    /// one or the other takes to start.
     fn start(&self, ensemble: &mut Ensemble) -> Result<u8> {
         let voters = self.voters.len() as u8;
-        match self.lead {
-            Lead::Order => {
-                let quorum = voters / 2 + 1;
-                for id in voters - quorum..voters {
-                    ensemble.member(id).start()?;
-                }
-                let leader = ensemble.wait_for_leader()?;
-                ensemble.start_all()?;
-                ensure!(leader == voters - 1, "member {leader} leads");
-                Ok(leader)
-            }
-            Lead::Id | Lead::Zxid => {
-                // The others would do without it if they started much faster.
-                ensemble.member(voters).start()?;
-                ensemble.member(voters).wait_for_election_port()?;
-                ensemble.start_all()?;
-                Ok(if self.lead == Lead::Id { voters } else { 1 })
-            }
+        let first = if self.lead == Lead::Order { voters - 1 } else { voters };
+        for id in (1..=voters / 2).chain([first]) {
+            ensemble.member(id).start()?;
         }
+        let leader = ensemble.wait_for_leader()?;
+        ensure!(leader == first, "member {leader} leads, but {first} has the largest id of the first quorum");
+        ensemble.start_all()?;
+        Ok(if self.lead == Lead::Zxid { 1 } else { first })
     }
 }
 
