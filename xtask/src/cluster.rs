@@ -4,7 +4,7 @@
 //! They are in process groups of their own, so that Ctrl-C reaches this command alone, which then stops them one by
 //! one. A member that somebody kills is shown as ended and is not started again: that is what one wants to see.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, value_parser};
 use interop::ensemble::member::Member;
 use interop::ensemble::place::Layout;
@@ -53,11 +53,11 @@ pub fn run(options: &Options) -> Result<()> {
     };
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let mut ensemble = plan(options, &dir).build()?;
-    ensemble
-        .require_free_ports()
-        .context("stop what uses these ports, or give others: --port, --quorum-port, --election-port")?;
     eprintln!("Building the server, if it is not built already …");
     rookeeper::binary()?;
+    ensemble
+        .require_free_ports()
+        .context("stop what uses these ports, or give others (--port, --quorum-port, --election-port)")?;
     ensemble.start_all()?;
     println!("An ensemble of {} Rookeeper servers runs on this machine.", ensemble.members.len());
     println!("Connect with any ZooKeeper client:  zkCli.sh -server {}", ensemble.connect_string());
@@ -127,7 +127,8 @@ fn watch(ensemble: &mut Ensemble, stop: &Receiver<()>) -> Result<()> {
             last = lines;
         }
         if last.iter().all(|line| line.process.is_none()) {
-            return Ok(());
+            let said: Vec<String> = ensemble.members.iter().map(Member::describe).collect();
+            bail!("no member runs any more\n{}", said.join("\n"));
         }
         match stop.recv_timeout(LOOK) {
             Err(RecvTimeoutError::Timeout) => {}

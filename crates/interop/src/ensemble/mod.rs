@@ -187,11 +187,11 @@ impl Ensemble {
             ];
             for (address, what) in ports {
                 if let Err(error) = TcpListener::bind(address) {
-                    busy.push(format!("{address}, member {}'s port {what}: {error}", member.id));
+                    busy.push(format!("\n  {address}, member {}'s port {what}: {error}", member.id));
                 }
             }
         }
-        ensure!(busy.is_empty(), "cannot listen on {}", busy.join("; nor on "));
+        ensure!(busy.is_empty(), "cannot listen on{}", busy.concat());
         Ok(())
     }
 
