@@ -114,8 +114,16 @@ impl Bench<'_> {
     fn command(&self, ensemble: &Ensemble, row: Row, first: bool, servers: &str) -> Command {
         let pids: Vec<String> =
             ensemble.members.iter().filter_map(|member| Some(member.pid()?.to_string())).collect();
+        // Three Java machines compile at the same time what they run, on the processors that the load takes, too.
+        let warm_up = match (self.plan.quick, first) {
+            (true, _) => 4,
+            (false, true) => 40,
+            (false, false) => 15,
+        };
         let mut command = Command::new(self.places.binary("bench"));
-        command.args(row.arguments(self.plan.quick, first)).args(["--json", "--server", servers]);
+        command
+            .args(row.arguments(self.plan.quick, Duration::from_secs(warm_up)))
+            .args(["--json", "--server", servers]);
         command.args(["--pid", &pids.join(",")]).stdin(Stdio::null());
         command
     }

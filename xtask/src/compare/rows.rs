@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// One piece of work. The order is the order of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -63,9 +64,9 @@ impl Row {
         }
     }
 
-    /// The load generator's arguments. `first`: the server is cold.
-    pub fn arguments(self, quick: bool, first: bool) -> Vec<String> {
-        let warm_up = if quick || !first { 4 } else { 15 };
+    /// The load generator's arguments.
+    pub fn arguments(self, quick: bool, warm_up: Duration) -> Vec<String> {
+        let warm_up = warm_up.as_secs();
         let (seconds, rounds) = if quick { (2, 1) } else { (5, 5) };
         let pick = |full: u32, short: u32| if quick { short } else { full };
         let times = format!("--warm-up {warm_up} --seconds {seconds} --rounds {rounds}");
@@ -181,8 +182,10 @@ impl Bench<'_> {
 
     fn load(&mut self, server: &Server, row: Row, first: bool) -> Result<()> {
         eprintln!("{}: {row:?}", self.side);
+        // The first row finds a cold server.
+        let warm_up = Duration::from_secs(if self.plan.quick || !first { 4 } else { 15 });
         let mut command = Command::new(self.places.binary("bench"));
-        command.args(row.arguments(self.plan.quick, first)).arg("--json");
+        command.args(row.arguments(self.plan.quick, warm_up)).arg("--json");
         command.args(["--server", &server.address.to_string(), "--pid", &server.pid().to_string()]);
         let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
         if !output.status.success() {
