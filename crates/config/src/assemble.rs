@@ -44,7 +44,6 @@ pub(crate) struct Draft {
     pub dynamic_file: Option<PathBuf>,
     pub peer_type: Option<Role>,
     pub connect_to_learner_master_limit: Option<u32>,
-    pub observer_sync_override: Option<bool>,
 }
 
 #[derive(Default)]

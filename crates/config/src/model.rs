@@ -286,7 +286,6 @@ pub struct Ensemble {
     pub quorum_listen_on_all_ips: bool,
     pub multi_address_enabled: bool,
     pub observer_master_port: Option<u16>,
-    pub observer_sync_enabled: bool,
     pub oracle_path: Option<PathBuf>,
     pub leader_serves: bool,
     pub cnx_timeout_ms: u64,
@@ -297,16 +296,9 @@ pub struct Ensemble {
     pub min_notification_interval_ms: u64,
     pub max_notification_interval_ms: u64,
     pub tcp_keep_alive: bool,
-    pub max_concurrent_snap_syncs: u32,
-    pub max_concurrent_diff_syncs: u32,
-    /// `None`: `init_limit_ticks` ticks.
-    pub max_time_to_wait_for_epoch_ms: Option<u32>,
     pub leader_connect_delay_ms: u64,
     pub force_snapshot_sync: bool,
-    pub commit_log_count: u32,
     pub snapshot_size_factor: f64,
-    pub observer_reconnect_delay_ms: u64,
-    pub observer_election_delay_ms: u64,
     pub observer_master_size_limit_bytes: u32,
 }
 

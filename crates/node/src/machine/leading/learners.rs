@@ -137,21 +137,31 @@ impl Learners {
 
 impl Leading {
     /// Everything up to `committed` is committed: followers are told so, observers get the transactions, and syncs that
-    /// waited for it are answered.
+    /// waited for it are answered, each before anything later is committed: the learner takes what was committed before
+    /// the answer for what the sync waits for.
     pub fn announce(&mut self, core: &mut Core, committed: Zxid) {
         core.pipeline.set_committed(committed);
-        let learners = &mut self.learners;
-        let from = learners.announced;
-        if committed <= from || !self.control.is_established() {
+        if !self.control.is_established() {
             return;
         }
-        learners.announced = committed;
+        while self.learners.announced < committed {
+            let from = self.learners.announced;
+            let next_sync = self.learners.syncs.front().map_or(committed, |(zxid, _)| *zxid);
+            let until = if next_sync > from { next_sync.min(committed) } else { committed };
+            self.learners.announced = until;
+            self.announce_range(core, from, until);
+            self.answer_syncs(until);
+        }
+    }
+
+    fn announce_range(&mut self, core: &Core, from: Zxid, until: Zxid) {
+        let learners = &mut self.learners;
         if learners.links.is_empty() {
             return;
         }
         let mut bytes = std::mem::take(&mut learners.scratch);
         bytes.clear();
-        for zxid in from.max(epoch_start(self.control.epoch().unwrap_or(0))) + 1..=committed {
+        for zxid in from.max(epoch_start(self.control.epoch().unwrap_or(0))) + 1..=until {
             send::commit(&mut bytes, zxid);
         }
         for link in learners.live(LearnerKind::Follower) {
@@ -159,13 +169,12 @@ impl Leading {
         }
         if learners.live(LearnerKind::Observer).next().is_some() {
             bytes.clear();
-            core.pipeline.for_each(from, committed, |zxid, payload| send::inform(&mut bytes, zxid, payload));
+            core.pipeline.for_each(from, until, |zxid, payload| send::inform(&mut bytes, zxid, payload));
             for link in learners.live(LearnerKind::Observer) {
                 link.out.extend_from_slice(&bytes);
             }
         }
         learners.scratch = bytes;
-        self.answer_syncs(committed);
     }
 
     fn answer_syncs(&mut self, committed: Zxid) {
@@ -289,12 +298,11 @@ impl Leading {
         let applied = tree.last_zxid();
         if !core.pipeline.covers(position, applied) {
             link.feed = Feed::Streaming;
-            let (first, _) = core.pipeline.window().unwrap_or((applied + 1, applied));
-            effects.push(Effect::StreamLog {
-                to: key,
-                after: position,
-                through: applied.min(first - 1).max(position),
-            });
+            // The first one in memory is read from the log as well: where an epoch begins, what precedes it is not the
+            // number before.
+            let (first, _) = core.pipeline.window().unwrap_or((applied, applied));
+            let through = applied.min(first).max(position);
+            effects.push(Effect::StreamLog { to: key, after: position, through });
             return;
         }
         let committed =
