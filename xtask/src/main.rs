@@ -22,6 +22,8 @@ struct Cli {
 enum Chore {
     /// Run the checks against real ZooKeeper clients, servers and data folders
     Interop(InteropArgs),
+    /// Replace a live ensemble of three Apache servers by Rookeeper, member by member, and back, under load
+    Takeover(TakeoverArgs),
     /// Send the same requests to Apache ZooKeeper 3.9.5 and to Rookeeper, and compare every answer
     Differential(differential::Options),
     /// Compare speed and memory with Apache ZooKeeper 3.9.5
@@ -47,9 +49,19 @@ struct InteropArgs {
     /// Start of every random choice [default: from the clock]
     #[arg(long)]
     seed: Option<u64>,
-    /// Rounds of the kill test [default: 5 short, 200 long]
+    /// Rounds of the kill test [default: 5 short, 200 long]; cases of the mixed matrix, chosen by the seed [default: all]
     #[arg(long)]
     rounds: Option<usize>,
+}
+
+#[derive(Args)]
+struct TakeoverArgs {
+    /// The server that takes over; `apache` stands for an older release
+    #[arg(long, value_enum, default_value = "rookeeper")]
+    server: Server,
+    /// Start of every random choice [default: from the clock]
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -58,12 +70,25 @@ enum Server {
     Rookeeper,
 }
 
-impl InteropArgs {
-    fn options(self) -> Options {
-        let server = match self.server {
+impl Server {
+    fn kind(self) -> ServerKind {
+        match self {
             Server::Apache => ServerKind::Apache(apache::REFERENCE.to_owned()),
             Server::Rookeeper => ServerKind::Rookeeper,
-        };
+        }
+    }
+}
+
+impl TakeoverArgs {
+    fn options(self) -> Options {
+        let seed = self.seed.unwrap_or_else(clock_seed);
+        Options { server: self.server.kind(), only: None, long: false, seed, rounds: None }
+    }
+}
+
+impl InteropArgs {
+    fn options(self) -> Options {
+        let server = self.server.kind();
         let seed = self.seed.unwrap_or_else(clock_seed);
         Options { server, only: self.only, long: self.long, seed, rounds: self.rounds }
     }
@@ -88,6 +113,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<bool> {
     match cli.chore {
         Chore::Interop(args) => interop::run::run(&args.options()),
+        Chore::Takeover(args) => interop::ensemble::takeover::show(&args.options()).map(|()| true),
         Chore::Differential(options) => differential::run(&options),
         Chore::Compare(options) => compare::run(&options).map(|()| true),
         Chore::Tidy => tidy::run(&interop::fetch::workspace_root()),

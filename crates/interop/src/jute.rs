@@ -72,6 +72,11 @@ impl Writer {
         self.buffer(Some(value.as_bytes()))
     }
 
+    pub fn strings<'a>(self, strings: impl ExactSizeIterator<Item = &'a str>) -> Writer {
+        let start = self.int(strings.len() as i32);
+        strings.fold(start, |out, one| out.string(one))
+    }
+
     pub fn acls(self, acls: &[Acl]) -> Writer {
         let start = self.int(acls.len() as i32);
         acls.iter().fold(start, |out, acl| out.int(acl.permissions).string(&acl.scheme).string(&acl.id))

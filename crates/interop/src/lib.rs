@@ -7,6 +7,7 @@
 pub mod apache;
 pub mod clients;
 pub mod disk_full;
+pub mod ensemble;
 pub mod fetch;
 pub mod folders;
 pub mod four_letter;

@@ -1,11 +1,11 @@
 //! A ZooKeeper session over one blocking socket: frames out, frames in, nothing hidden.
 //!
 //! Requests are answered in order; events that arrive in between are kept. There is no reconnecting: a broken
-//! connection is an error, and who wants the session back attaches to it with its id and password.
+//! connection is an error, and who wants the session back attaches to it with its id and password, at any server.
 use crate::jute::{Acl, Reader, Stat, Writer};
 use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Operation numbers as they are on the wire.
@@ -17,6 +17,8 @@ pub mod op {
     pub const SET_DATA: i32 = 5;
     pub const GET_ACL: i32 = 6;
     pub const SET_ACL: i32 = 7;
+    pub const SYNC: i32 = 9;
+    pub const PING: i32 = 11;
     pub const GET_CHILDREN2: i32 = 12;
     pub const CHECK: i32 = 13;
     pub const MULTI: i32 = 14;
@@ -24,7 +26,16 @@ pub mod op {
     pub const CREATE_CONTAINER: i32 = 19;
     pub const CREATE_TTL: i32 = 21;
     pub const AUTH: i32 = 100;
+    pub const SET_WATCHES: i32 = 101;
     pub const CLOSE_SESSION: i32 = -11;
+}
+
+/// The xids that are not numbers of requests.
+pub mod xid {
+    pub const EVENT: i32 = -1;
+    pub const PING: i32 = -2;
+    pub const AUTH: i32 = -4;
+    pub const SET_WATCHES: i32 = -8;
 }
 
 /// Create flags.
@@ -46,6 +57,13 @@ pub struct Credentials {
     pub password: Vec<u8>,
 }
 
+impl Credentials {
+    /// Those that ask for a new session.
+    pub fn fresh() -> Credentials {
+        Credentials { id: 0, password: vec![0; 16] }
+    }
+}
+
 /// A reply: its header without the xid, and its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -58,6 +76,54 @@ impl Reply {
     /// The body of a success; an error code is an error.
     pub fn success(self) -> Result<Vec<u8>> {
         if self.error == 0 { Ok(self.body) } else { bail!("the server answered with error {}", self.error) }
+    }
+}
+
+/// Where and how to connect.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub address: SocketAddr,
+    /// The session timeout to ask for.
+    pub timeout_ms: i32,
+    /// The newest zxid that the session has seen: an older server refuses it.
+    pub last_zxid: i64,
+    /// How long one step may take, connecting or waiting for a reply.
+    pub limit: Duration,
+    /// The xid of the last request of the session, so that no number is used twice.
+    pub last_xid: i32,
+}
+
+impl Default for Target {
+    fn default() -> Target {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 2181));
+        Target { address, timeout_ms: 10_000, last_zxid: 0, limit: Duration::from_secs(30), last_xid: 0 }
+    }
+}
+
+impl Target {
+    /// Opens a new session.
+    pub fn open(&self) -> Result<Session> {
+        self.connect(&Credentials::fresh())?.context("the server refused a new session")
+    }
+
+    /// Attaches to the session with these credentials; `None` if the server says that it has expired.
+    pub fn connect(&self, credentials: &Credentials) -> Result<Option<Session>> {
+        let mut stream = TcpStream::connect_timeout(&self.address, self.limit).context("cannot connect")?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(self.limit))?;
+        let request = Writer::default().int(0).long(self.last_zxid).int(self.timeout_ms).long(credentials.id);
+        let request = request.buffer(Some(&credentials.password)).boolean(false);
+        write_frame(&mut stream, &request.bytes)?;
+        let answer = read_frame(&mut stream).context("no answer to the handshake")?;
+        let mut reader = Reader::new(&answer);
+        let (_, timeout_ms) = (reader.int()?, reader.int()?);
+        let id = reader.long()?;
+        let password = reader.buffer()?.context("a null password")?;
+        if timeout_ms <= 0 || id == 0 {
+            return Ok(None);
+        }
+        let credentials = Credentials { id, password };
+        Ok(Some(Session { stream, xid: self.last_xid, credentials, timeout_ms, events: Vec::new() }))
     }
 }
 
@@ -75,8 +141,7 @@ pub struct Session {
 impl Session {
     /// Opens a new session.
     pub fn open(port: u16, timeout_ms: i32) -> Result<Session> {
-        let fresh = Credentials { id: 0, password: vec![0; 16] };
-        Session::connect(port, timeout_ms, &fresh)?.context("the server refused a new session")
+        Session::connect(port, timeout_ms, &Credentials::fresh())?.context("the server refused a new session")
     }
 
     /// Attaches to an existing session; `None` if the server says that it has expired or the password is wrong.
@@ -85,28 +150,16 @@ impl Session {
     }
 
     fn connect(port: u16, timeout_ms: i32, credentials: &Credentials) -> Result<Option<Session>> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("cannot connect")?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        let request = Writer::default().int(0).long(0).int(timeout_ms).long(credentials.id);
-        let request = request.buffer(Some(&credentials.password)).boolean(false);
-        write_frame(&mut stream, &request.bytes)?;
-        let answer = read_frame(&mut stream).context("no answer to the handshake")?;
-        let mut reader = Reader::new(&answer);
-        let (_, timeout_ms) = (reader.int()?, reader.int()?);
-        let id = reader.long()?;
-        let password = reader.buffer()?.context("a null password")?;
-        if timeout_ms <= 0 || id == 0 {
-            return Ok(None);
-        }
-        let credentials = Credentials { id, password };
-        Ok(Some(Session { stream, xid: 0, credentials, timeout_ms, events: Vec::new() }))
+        let target = Target { address: (Ipv4Addr::LOCALHOST, port).into(), timeout_ms, ..Target::default() };
+        target.connect(credentials)
     }
 
-    /// Sends one request and waits for its reply.
-    pub fn call(&mut self, operation: i32, body: &[u8]) -> Result<Reply> {
+    /// Sends one request and returns its xid; replies come in the order of requests.
+    pub fn send(&mut self, operation: i32, body: &[u8]) -> Result<i32> {
         let xid = match operation {
-            op::AUTH => -4,
+            op::AUTH => xid::AUTH,
+            op::PING => xid::PING,
+            op::SET_WATCHES => xid::SET_WATCHES,
             _ => {
                 self.xid += 1;
                 self.xid
@@ -114,19 +167,35 @@ impl Session {
         };
         let frame = Writer::default().int(xid).int(operation).raw(body);
         write_frame(&mut self.stream, &frame.bytes)?;
+        Ok(xid)
+    }
+
+    /// The next reply or event. An event has the xid [`xid::EVENT`].
+    pub fn receive(&mut self) -> Result<(i32, Reply)> {
+        let answer = read_frame(&mut self.stream)?;
+        let mut reader = Reader::new(&answer);
+        let (got, zxid, error) = (reader.int()?, reader.long()?, reader.int()?);
+        Ok((got, Reply { zxid, error, body: reader.rest.to_vec() }))
+    }
+
+    /// Sends one request and waits for its reply.
+    pub fn call(&mut self, operation: i32, body: &[u8]) -> Result<Reply> {
+        let xid = self.send(operation, body)?;
         loop {
-            let answer = read_frame(&mut self.stream)?;
-            let mut reader = Reader::new(&answer);
-            let (got, zxid, error) = (reader.int()?, reader.long()?, reader.int()?);
-            let body = reader.rest.to_vec();
-            if got == -1 {
-                self.events.push(body);
+            let (got, reply) = self.receive()?;
+            if got == xid::EVENT {
+                self.events.push(reply.body);
             } else if got == xid {
-                return Ok(Reply { zxid, error, body });
+                return Ok(reply);
             } else {
                 bail!("the reply to request {got} came instead of {xid}");
             }
         }
+    }
+
+    /// Waits until this server has all that was committed when it was asked.
+    pub fn sync(&mut self) -> Result<()> {
+        self.call(op::SYNC, &Writer::default().string("/").bytes)?.success().map(drop)
     }
 
     /// Creates a znode with operation 1 and returns its path.

@@ -1,6 +1,7 @@
 //! Chooses and runs suites, one after the other, so that memory and processor use stay modest.
 use crate::clients;
 use crate::disk_full;
+use crate::ensemble::{hostile, mixed, partitions, takeover};
 use crate::fetch;
 use crate::folders;
 use crate::kill9;
@@ -21,7 +22,7 @@ pub struct Options {
     pub long: bool,
     /// Start of every random choice; printed, so that a run can be repeated.
     pub seed: u64,
-    /// Rounds of the kill test, if not the form's own number.
+    /// Rounds of the kill test, or cases of the mixed matrix, if not the form's own number.
     pub rounds: Option<usize>,
 }
 
@@ -38,6 +39,10 @@ fn suites() -> Vec<(String, Runner)> {
     all.push(("kill9".into(), Box::new(kill9::check)));
     all.push(("disk-full".into(), Box::new(disk_full::check)));
     all.push(("trace".into(), Box::new(trace::check)));
+    all.push(("mixed".into(), Box::new(mixed::check)));
+    all.push(("takeover".into(), Box::new(takeover::check)));
+    all.push(("partitions".into(), Box::new(partitions::check)));
+    all.push(("hostile-peers".into(), Box::new(hostile::check)));
     all
 }
 

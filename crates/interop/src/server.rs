@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::OpenOptions;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -58,13 +59,18 @@ pub struct ServerSpec {
     pub properties: BTreeMap<String, String>,
     /// Words in front of the server's own command: a program that becomes the server, such as `strace -D`.
     pub under: Vec<String>,
+    /// Where it listens for clients.
+    pub address: Ipv4Addr,
+    /// The largest heap of a Java server.
+    pub heap_mb: u32,
 }
 
 impl ServerSpec {
     /// A standalone server with short ticks, all four-letter words and no HTTP port.
     pub fn new(kind: ServerKind, dir: impl Into<PathBuf>, port: u16) -> ServerSpec {
         let (config, properties, under) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        let spec = ServerSpec { kind, dir: dir.into(), port, config, properties, under };
+        let (address, heap_mb) = (Ipv4Addr::LOCALHOST, 512);
+        let spec = ServerSpec { kind, dir: dir.into(), port, config, properties, under, address, heap_mb };
         let data = spec.data_dir().display().to_string();
         spec.config("dataDir", data)
             .config("clientPort", port)
@@ -104,13 +110,24 @@ impl ServerSpec {
 
     /// Starts the server and returns when it serves.
     pub fn start(self) -> Result<ServerProcess> {
+        let mut server = self.launch()?;
+        server.wait_until_serving()?;
+        Ok(server)
+    }
+
+    /// Starts the server and returns at once: a member of an ensemble cannot serve before the others run.
+    pub fn launch(self) -> Result<ServerProcess> {
         std::fs::create_dir_all(self.data_dir())?;
         let lines: Vec<String> = self.config.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
         std::fs::write(self.config_path(), lines.concat())?;
         let child = self.spawn()?;
-        let mut server = ServerProcess { spec: self, child: Some(child) };
-        server.wait_until_serving()?;
-        Ok(server)
+        Ok(ServerProcess { spec: self, child: Some(child) })
+    }
+
+    /// Sets the address on which it listens for clients.
+    pub fn listen_on(mut self, address: Ipv4Addr) -> ServerSpec {
+        self.address = address;
+        self.config("clientPortAddress", address)
     }
 
     fn command(&self) -> Result<Command> {
@@ -154,9 +171,9 @@ impl ServerProcess {
         self.spec.port
     }
 
-    /// `127.0.0.1:PORT`, as clients take it.
+    /// `ADDRESS:PORT`, as clients take it.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.spec.port)
+        format!("{}:{}", self.spec.address, self.spec.port)
     }
 
     /// The process id, while it runs.
@@ -195,10 +212,21 @@ impl ServerProcess {
     }
 
     fn end(&mut self, signal: Signal) -> Result<ExitStatus> {
+        self.signal(signal)?;
+        self.wait_until_ended()
+    }
+
+    /// Sends it a signal, such as STOP and CONT.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
         let Some(child) = &self.child else { bail!("{} is not running", self.spec.kind) };
         let pid = Pid::from_child(child);
-        kill_process(pid, signal).with_context(|| format!("cannot signal process {}", child.id()))?;
-        self.wait_until_ended()
+        kill_process(pid, signal).with_context(|| format!("cannot signal process {}", child.id()))
+    }
+
+    /// How it ended, if it has ended by itself.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        let Some(child) = &mut self.child else { return Ok(None) };
+        Ok(child.try_wait()?)
     }
 
     /// Waits until it ends, by itself or because it was told to.
@@ -221,7 +249,7 @@ impl ServerProcess {
     fn wait_until_serving(&mut self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let child = self.child.as_mut().expect("called on a started server");
-        while !serves(self.spec.port) {
+        while !serves(SocketAddr::from((self.spec.address, self.spec.port))) {
             if let Some(status) = child.try_wait()? {
                 self.child = None;
                 bail!("{} ended with {status} instead of serving; {}", self.spec.kind, self.end_of_log());
@@ -234,7 +262,8 @@ impl ServerProcess {
         Ok(())
     }
 
-    fn end_of_log(&self) -> String {
+    /// The end of what it has printed, for messages.
+    pub fn end_of_log(&self) -> String {
         format!("the end of {}:\n{}", self.spec.log_path().display(), fetch::last_lines(&self.log(), 30))
     }
 }
@@ -250,8 +279,8 @@ impl Drop for ServerProcess {
     }
 }
 
-fn serves(port: u16) -> bool {
-    four_letter::ask(port, "srvr").is_ok_and(|answer| answer.contains("Mode: "))
+fn serves(address: SocketAddr) -> bool {
+    four_letter::ask_at(address, "srvr", Duration::from_secs(5)).is_ok_and(|answer| answer.contains("Mode: "))
 }
 
 fn read_lossy(path: &Path) -> String {

@@ -4,7 +4,7 @@
 //! `FAIL NAME reason`. It asks for a restart of the server with the line `@restart` and reads `done` from its
 //! stdin when the server serves again. It ends with status 0 if every check passed.
 mod driver;
-mod prepare;
+pub mod prepare;
 mod zkcli;
 
 use crate::fetch::Tool;

@@ -24,8 +24,13 @@ pub const CLIENTS: &[Client] = &[
 const JAVA_TOOLS: &[Tool] = &[fetch::JAVA, fetch::JAVAC, fetch::MAVEN];
 
 fn kazoo() -> Result<Command> {
-    let source = fetch::client_source("kazoo");
-    let requirements = source.join("requirements.txt");
+    kazoo_program("kazoo", "checks.py")
+}
+
+/// A Python program with kazoo.
+pub fn kazoo_program(source: &str, file: &str) -> Result<Command> {
+    fetch::require(&[fetch::PYTHON])?;
+    let requirements = fetch::client_source("kazoo").join("requirements.txt");
     let recipe = std::fs::read_to_string(&requirements)?;
     let interop = fetch::interop_dir()?;
     let venv = fetch::once("kazoo", &recipe, |dir| {
@@ -35,7 +40,7 @@ fn kazoo() -> Result<Command> {
         fetch::run(pip.arg("--requirement").arg(&requirements)).map(drop)
     })?;
     let mut command = Command::new(venv.join("bin/python"));
-    command.arg(source.join("checks.py")).env("PYTHONUNBUFFERED", "1");
+    command.arg(fetch::client_source(source).join(file)).env("PYTHONUNBUFFERED", "1");
     Ok(command)
 }
 
@@ -56,8 +61,38 @@ fn curator_4_2() -> Result<Command> {
 
 fn curator_4_2_over_3_4() -> Result<Command> {
     let jars = curator_jars("4.2.0", "3.4.14", "1.7.36")?;
-    let hosts = format!("-Djdk.net.hosts.file={}", fetch::fixture("hosts-for-3.4-clients").display());
+    let hosts = hosts_for_3_4();
     java_program(&["curator"], "Curator", &jars, &["-Dzookeeper.sasl.client=false", &hosts])
+}
+
+/// Steady work through the Java client.
+pub fn steady_java() -> Result<Command> {
+    fetch::require(JAVA_TOOLS)?;
+    java_program(&["steady-java", "steady-work"], "SteadyJava", &java_client_jars()?, &[])
+}
+
+/// Steady work through Curator; the newest one uses operations that servers before 3.5 do not know.
+pub fn steady_curator() -> Result<Command> {
+    fetch::require(JAVA_TOOLS)?;
+    let jars = curator_jars("5.9.0", "3.9.5", "2.0.13")?;
+    java_program(&["steady-curator", "steady-work"], "SteadyCurator", &jars, &[])
+}
+
+/// Steady work through the Curator that goes with servers of 3.4.
+pub fn steady_curator_over_3_4() -> Result<Command> {
+    fetch::require(JAVA_TOOLS)?;
+    let jars = curator_jars("4.2.0", "3.4.14", "1.7.36")?;
+    let hosts = hosts_for_3_4();
+    java_program(
+        &["steady-curator", "steady-work"],
+        "SteadyCurator",
+        &jars,
+        &["-Dzookeeper.sasl.client=false", &hosts],
+    )
+}
+
+fn hosts_for_3_4() -> String {
+    format!("-Djdk.net.hosts.file={}", fetch::fixture("hosts-for-3.4-clients").display())
 }
 
 fn curator_jars(curator: &str, zookeeper: &str, slf4j: &str) -> Result<PathBuf> {
