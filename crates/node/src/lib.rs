@@ -27,8 +27,8 @@ mod watch;
 pub use auth::AuthIds;
 pub use conn::{Conn, ConnContext, Progress};
 pub use machine::{
-    Batch, DiskDone, DiskTask, Effect, EnsembleSettings, Epochs, Located, Node, NodeStats, Now, Peer, Report, Standing,
-    Submission, SubmissionKind, Submitted, Timing,
+    Batch, DiskDone, DiskTask, Effect, EnsembleSettings, Epochs, Located, Node, NodeStats, Now, Peer, Report,
+    Standing, Submission, SubmissionKind, Submitted, Timing,
 };
 pub use outbound::{ConnId, Outbound};
 pub use password::session_password;

@@ -67,4 +67,3 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     rustix::net::bind(&socket, &address)?;
     Ok(socket.into())
 }
-

@@ -19,10 +19,24 @@ pub(crate) fn thread_of(conn: ConnId) -> usize {
 /// What a connection is to do. Frames are ranges of the mail's bytes.
 #[derive(Debug)]
 pub(crate) enum Delivery {
-    Event { start: usize, end: usize },
-    Reply { start: usize, end: usize, latency_ms: u64 },
-    Welcome { start: usize, end: usize, session: Arc<Session> },
-    Close { start: usize, end: usize },
+    Event {
+        start: usize,
+        end: usize,
+    },
+    Reply {
+        start: usize,
+        end: usize,
+        latency_ms: u64,
+    },
+    Welcome {
+        start: usize,
+        end: usize,
+        session: Arc<Session>,
+    },
+    Close {
+        start: usize,
+        end: usize,
+    },
     /// Of every connection of the thread.
     CloseAll,
 }

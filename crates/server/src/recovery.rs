@@ -34,7 +34,12 @@ pub(crate) fn snapshot_options(config: &Config) -> SnapshotOptions {
 }
 
 /// Restores the tree, and writes the first snapshot of a new database.
-pub(crate) fn recover(config: &Config, settings: &Settings, disk: &Disk, seed: u64) -> Result<Recovered, StartError> {
+pub(crate) fn recover(
+    config: &Config,
+    settings: &Settings,
+    disk: &Disk,
+    seed: u64,
+) -> Result<Recovered, StartError> {
     let storage = &config.storage;
     let options = recover_options(config, settings, seed);
     let dir = disk.dirs().snapshots.display().to_string();
@@ -80,4 +85,3 @@ fn first_snapshot(disk: &Disk, recovered: &mut Recovered, storage: &config::Stor
     writer.write(&bytes)?;
     writer.finish(disk).map(|_name| ())
 }
-

@@ -71,7 +71,8 @@ fn thaw(shared: &Shared, generation: u64) -> bool {
 
 fn write(shared: &Shared, header: &FrozenHeader, generation: u64) -> io::Result<()> {
     let start = Instant::now();
-    let mut writer = SnapshotWriter::begin(&shared.disk, header, crate::recovery::snapshot_options(&shared.config))?;
+    let mut writer =
+        SnapshotWriter::begin(&shared.disk, header, crate::recovery::snapshot_options(&shared.config))?;
     let mut piece = Vec::with_capacity(2 * PIECE_BYTES);
     let mut written = 0usize;
     let mut more = true;

@@ -3,12 +3,12 @@
 use crate::clock::Clock;
 use crate::disk::{Disk, DiskError};
 use crate::io::{IoThread, WAKE};
+use crate::listen::{cannot_listen, take_port};
 use crate::node_thread::NodeThread;
 use crate::outbox::Mailbox;
-use crate::shared::{Counters, NodeInput, Shared};
-use crate::listen::{cannot_listen, take_port};
 use crate::quorum::{self, QuorumNet};
 use crate::recovery::recover;
+use crate::shared::{Counters, NodeInput, Shared};
 use crate::{log_thread, settings, snapshot_thread};
 use config::Config;
 use journal::{LogOptions, LogWriter, RecoverError};

@@ -56,12 +56,24 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Violation {
     /// The leader's epoch is older than one that this server has promised to another.
-    OldEpoch { leader: i64, accepted: i64 },
-    OutOfTurn { kind: PacketKind, stage: &'static str },
+    OldEpoch {
+        leader: i64,
+        accepted: i64,
+    },
+    OutOfTurn {
+        kind: PacketKind,
+        stage: &'static str,
+    },
     /// Transactions are missing between these two.
-    Gap { after: Zxid, next: Zxid },
+    Gap {
+        after: Zxid,
+        next: Zxid,
+    },
     /// A commit for something else than the oldest proposal.
-    UnmatchedCommit { committed: Zxid, oldest: Option<Zxid> },
+    UnmatchedCommit {
+        committed: Zxid,
+        oldest: Option<Zxid>,
+    },
     OldLeader,
 }
 
@@ -75,7 +87,10 @@ impl fmt::Display for Violation {
             ),
             Violation::OutOfTurn { kind, stage } => write!(out, "it sent {kind:?} while {stage}"),
             Violation::Gap { after, next } => {
-                write!(out, "it sent the transaction {next:#x} behind {after:#x}, and those between are missing")
+                write!(
+                    out,
+                    "it sent the transaction {next:#x} behind {after:#x}, and those between are missing"
+                )
             }
             Violation::UnmatchedCommit { committed, oldest: Some(oldest) } => {
                 write!(out, "it committed {committed:#x}, but the oldest proposal is {oldest:#x}")
@@ -94,7 +109,9 @@ impl fmt::Display for Violation {
 enum Stage {
     /// FOLLOWERINFO or OBSERVERINFO is sent.
     Greeted,
-    SavingAccepted { first_time: bool },
+    SavingAccepted {
+        first_time: bool,
+    },
     Accepted,
     /// Cutting, or loading.
     Preparing,
@@ -278,7 +295,8 @@ impl Learner {
             return Ok(false);
         }
         let next = zxid == self.last_queued + 1;
-        let next_epoch = epoch_of(zxid) > epoch_of(self.last_queued) && zxid == epoch_start(epoch_of(zxid)) + 1;
+        let next_epoch =
+            epoch_of(zxid) > epoch_of(self.last_queued) && zxid == epoch_start(epoch_of(zxid)) + 1;
         if !next && !next_epoch {
             return Err(Violation::Gap { after: self.last_queued, next: zxid });
         }

@@ -58,12 +58,16 @@ impl SyncPlan {
             return SyncPlan::Truncate { keep: max };
         }
         let reachable = (min <= last && last <= max)
-            || available.log.is_some_and(|(first, through)| first <= last && last <= max && through + 1 >= min);
+            || available
+                .log
+                .is_some_and(|(first, through)| first <= last && last <= max && through + 1 >= min);
         if !reachable {
             return SyncPlan::Snapshot;
         }
         match neighbours(last) {
-            Neighbours { at_or_before: Some(same), .. } if same == last => SyncPlan::Diff { upto: max, from: last },
+            Neighbours { at_or_before: Some(same), .. } if same == last => {
+                SyncPlan::Diff { upto: max, from: last }
+            }
             // The beginning of an epoch stands for all before it.
             Neighbours { at_or_before: Some(before), .. } if begins_epoch => {
                 SyncPlan::Diff { upto: max, from: before }

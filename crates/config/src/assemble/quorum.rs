@@ -252,7 +252,7 @@ impl Assembly<'_> {
                 continue;
             }
             match setting.spec.status {
-                Status::Works | Status::Later(Part::Ensemble) => {}
+                Status::Works => {}
                 Status::Later(part) => warn_later(self.findings, setting, name, part),
                 Status::Ignored(reason) => {
                     self.findings.note(

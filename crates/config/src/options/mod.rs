@@ -84,10 +84,12 @@ pub struct Limits {
 pub enum Part {
     AdminServer,
     Audit,
-    Ensemble,
     LocalSessions,
     Metrics,
+    ObserverMaster,
+    Oracle,
     ReadOnlyMode,
+    Reconfiguration,
     Sasl,
     Tls,
 }
@@ -97,9 +99,11 @@ impl Part {
         match self {
             Part::AdminServer => "the admin server",
             Part::Audit => "audit logging",
-            Part::Ensemble => "running in an ensemble",
             Part::LocalSessions => "local sessions",
             Part::Metrics => "metrics providers",
+            Part::ObserverMaster => "observer masters",
+            Part::Oracle => "the oracle of two servers",
+            Part::Reconfiguration => "changing members while the ensemble runs",
             Part::ReadOnlyMode => "read-only mode",
             Part::Sasl => "SASL",
             Part::Tls => "TLS",

@@ -84,9 +84,10 @@ impl Core {
 
     /// The oldest sync that is with the leader is done once everything up to `zxid` is applied.
     pub fn sync_answered(&mut self, zxid: i64) {
-        let oldest = self.waiting.iter_mut().find(|w| {
-            matches!(w.what, Awaited::Sync { .. }) && w.until == Until::Forwarded
-        });
+        let oldest = self
+            .waiting
+            .iter_mut()
+            .find(|w| matches!(w.what, Awaited::Sync { .. }) && w.until == Until::Forwarded);
         if let Some(waiting) = oldest {
             waiting.until = Until::Zxid(zxid);
         }

@@ -48,6 +48,7 @@ impl Node {
         let (min, max) = (settings.min_session_timeout_ms, settings.max_session_timeout_ms);
         let timeout_ms = request.timeout_ms.max(min).min(max);
         match &mut self.role {
+            Role::Leading(leading) if !leading.control.can_propose() => out.close(rq.conn, None),
             Role::Leading(_) if request.session_id == 0 => {
                 self.create_session(now, rq, timeout_ms, request.read_only);
             }

@@ -76,7 +76,7 @@ impl Leading {
         out: &mut impl Outbound,
     ) {
         let session = core.sessions.check(rq.session_id, Speaker::Client(rq.conn));
-        if session == Err(ErrorCode::SessionMoved) {
+        if session == Err(ErrorCode::SessionMoved) || !self.control.can_propose() {
             return out.close(rq.conn, None);
         }
         let limits = Limits { field_bytes: core.settings.max_record };
@@ -120,6 +120,10 @@ impl Leading {
         body: Reader<'_>,
     ) -> Option<Zxid> {
         let serving = self.serving.as_mut()?;
+        if self.control.has_old_learner() && !crate::prep::is_readable_by_3_4(op, body) {
+            self.propose_refusal(core, now, origin, ErrorCode::Unimplemented);
+            return Some(self.control.broadcast().last_proposed());
+        }
         let zxid = self.control.broadcast().last_proposed() + 1;
         let header = origin.header(zxid, now, op);
         let request = Request {
@@ -149,7 +153,13 @@ impl Leading {
     }
 
     /// A refusal that keeps its place among the transactions.
-    pub(super) fn propose_refusal(&mut self, core: &mut Core, now: Now, origin: &Origin<'_>, error: ErrorCode) {
+    pub(super) fn propose_refusal(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        origin: &Origin<'_>,
+        error: ErrorCode,
+    ) {
         let zxid = self.control.broadcast_mut().propose();
         let out = &mut core.pipeline.building.bytes;
         let start = file::begin_record(out);
@@ -216,14 +226,20 @@ impl Leading {
     }
 
     pub fn tick(&mut self, core: &mut Core, tree: &Tree, now: Now) {
-        if !self.is_serving() {
+        if !self.is_serving() || !self.control.can_propose() {
             return;
         }
         for id in core.sessions.expired(now.mono_ms) {
+            if !self.control.can_propose() {
+                return;
+            }
             core.expired_sessions += 1;
             self.propose_close(core, tree, id, 0, now);
         }
-        self.reap(core, tree, now);
+        // Its transactions are unknown to 3.4.
+        if !self.control.has_old_learner() {
+            self.reap(core, tree, now);
+        }
     }
 
     pub fn next_tick_ms(&self, core: &Core) -> i64 {

@@ -23,10 +23,10 @@ use crate::outbound::{ConnId, Outbound};
 use crate::settings::Settings;
 pub use batch::Batch;
 use core::Core;
+use ensemble::Ensemble;
 pub use ensemble::{
     DiskDone, DiskTask, Effect, EnsembleSettings, Epochs, Located, Peer, Report, Standing, Timing,
 };
-use ensemble::Ensemble;
 use leading::Leading;
 use learning::Learning;
 use std::sync::Arc;

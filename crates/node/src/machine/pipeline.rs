@@ -99,8 +99,7 @@ impl Pipeline {
     pub fn has_commits(&self) -> bool {
         let through = self.durable.min(self.committed);
         self.in_flight.front().is_some_and(|b| {
-            b.last_zxid() <= through
-                || (b.first_zxid() <= through && b.zxid(self.applied_records) <= through)
+            b.last_zxid() <= through || (b.first_zxid() <= through && b.zxid(self.applied_records) <= through)
         })
     }
 
@@ -152,10 +151,13 @@ impl Pipeline {
 
     /// Whether every transaction behind `after` is in memory.
     pub fn covers(&self, after: Zxid, last_applied: Zxid) -> bool {
-        after >= last_applied || self.window().is_some_and(|(first, _)| first <= after + 1 || {
-            // The first transaction of an epoch follows the last of the one before.
-            self.window.iter().any(|b| b.first_zxid() <= after)
-        })
+        after >= last_applied
+            || self.window().is_some_and(|(first, _)| {
+                first <= after + 1 || {
+                    // The first transaction of an epoch follows the last of the one before.
+                    self.window.iter().any(|b| b.first_zxid() <= after)
+                }
+            })
     }
 
     /// The transactions around `zxid` in the window.

@@ -1,8 +1,8 @@
 //! Removing empty containers and TTL znodes whose time is up (client-surface §4.9).
 
+use super::Now;
 use super::core::Core;
 use super::leading::Leading;
-use super::Now;
 use crate::settings::Settings;
 use std::collections::VecDeque;
 use tree::Tree;
@@ -55,6 +55,7 @@ impl Leading {
         let spacing_ms = (60_000 / core.settings.container_max_per_minute.max(1)).max(1);
         while let Some(serving) = &mut self.serving
             && now.mono_ms >= serving.reaper.next_delete_ms
+            && self.control.can_propose()
         {
             let reaper = &mut serving.reaper;
             let Some(path) = reaper.found.pop_front() else {

@@ -62,21 +62,35 @@ impl From<DecodeError> for Refusal {
 
 type Outcome = Result<(), ErrorCode>;
 
-/// Whether a writing request can be decoded at all.
+/// Whether a writing request can be decoded at all. What cannot be decoded of a multi gets a transaction that says so.
 pub(crate) fn is_decodable(op: OpCode, mut body: Reader<'_>) -> bool {
     let body = &mut body;
-    match op {
-        OpCode::Create | OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => {
-            wire::request::CreateRequest::decode(body, op == OpCode::CreateTtl).is_ok()
-        }
-        OpCode::Delete => VersionedPath::decode(body).is_ok(),
-        OpCode::DeleteContainer => body.ustring().is_ok(),
-        OpCode::SetData => SetDataRequest::decode(body).is_ok(),
-        OpCode::SetAcl => SetAclRequest::decode(body).is_ok(),
-        OpCode::Reconfig => wire::request::ReconfigRequest::decode(body).is_ok(),
-        // What cannot be decoded of a multi gets a transaction that says so.
-        _ => true,
+    if matches!(op, OpCode::Create | OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl) {
+        return wire::request::CreateRequest::decode(body, op == OpCode::CreateTtl).is_ok();
     }
+    let undecodable = (op == OpCode::Delete && VersionedPath::decode(body).is_err())
+        || (op == OpCode::DeleteContainer && body.ustring().is_err())
+        || (op == OpCode::SetData && SetDataRequest::decode(body).is_err())
+        || (op == OpCode::SetAcl && SetAclRequest::decode(body).is_err())
+        || (op == OpCode::Reconfig && wire::request::ReconfigRequest::decode(body).is_err());
+    !undecodable
+}
+
+/// Whether servers of 3.4 can read the transaction that a request becomes: they end at a kind they do not know.
+pub(crate) fn is_readable_by_3_4(op: OpCode, body: Reader<'_>) -> bool {
+    use wire::multi::{MultiOp, MultiOps};
+    let newer = [
+        OpCode::Create2,
+        OpCode::CreateContainer,
+        OpCode::CreateTtl,
+        OpCode::DeleteContainer,
+        OpCode::Reconfig,
+    ];
+    let mut parts = MultiOps::new(body).flatten();
+    let is_newer = newer.contains(&op)
+        || (op == OpCode::Multi
+            && parts.any(|part| matches!(part, MultiOp::Create(kind, _) if kind != OpCode::Create)));
+    !is_newer
 }
 
 /// The overlay with the rules that write to it.

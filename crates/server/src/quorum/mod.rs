@@ -66,7 +66,8 @@ pub(crate) fn settings(config: &Config) -> Result<EnsembleSettings, String> {
     let members = &ensemble.membership;
     let voters = members.participants().map(|m| m.id);
     let quorum = if members.is_hierarchical() {
-        let groups = members.groups.iter().map(|(group, ids)| (*group, ids.iter().copied().collect())).collect();
+        let groups =
+            members.groups.iter().map(|(group, ids)| (*group, ids.iter().copied().collect())).collect();
         let weights = members.weights.iter().map(|(id, w)| (*id, (*w).max(0) as u64)).collect();
         Quorum::hierarchical(groups, weights).map_err(|e| e.to_string())?
     } else {
@@ -280,13 +281,22 @@ impl QuorumNet {
     }
 
     /// What another thread has done.
-    pub fn on_input(&mut self, input: QuorumInput, node: &mut Node, tree: &Tree, now: Now, out: &mut Outboxes) {
+    pub fn on_input(
+        &mut self,
+        input: QuorumInput,
+        node: &mut Node,
+        tree: &Tree,
+        now: Now,
+        out: &mut Outboxes,
+    ) {
         match input {
             QuorumInput::Election(ElectionEvent::Message { from, payload }) => {
                 node.election_message(from, &payload, tree, now);
             }
             QuorumInput::Election(ElectionEvent::LinkUp(peer)) => node.election_link(peer, true, tree, now),
-            QuorumInput::Election(ElectionEvent::LinkLost(peer)) => node.election_link(peer, false, tree, now),
+            QuorumInput::Election(ElectionEvent::LinkLost(peer)) => {
+                node.election_link(peer, false, tree, now)
+            }
             QuorumInput::Election(ElectionEvent::Failed(_)) => {}
             QuorumInput::Connected(attempt, result) if attempt == self.attempt => match result {
                 Ok(stream) => self.adopt_leader(stream, node, tree, now, out),
@@ -328,7 +338,13 @@ impl QuorumNet {
     }
 
     /// Does what the node asks for; what concerns the tree itself comes back.
-    pub fn carry_out(&mut self, node: &mut Node, tree: &Tree, now: Now, out: &mut Outboxes) -> Option<Box<Tree>> {
+    pub fn carry_out(
+        &mut self,
+        node: &mut Node,
+        tree: &Tree,
+        now: Now,
+        out: &mut Outboxes,
+    ) -> Option<Box<Tree>> {
         let mut adopted = None;
         loop {
             let effects = node.take_effects();

@@ -31,7 +31,8 @@ pub(super) fn start(shared: &Arc<Shared>, key: LearnerKey, socket: OwnedFd, firs
     let shared = shared.clone();
     let run = move || {
         let limit = Duration::from_millis(
-            u64::from(shared.config.sessions.tick_time_ms) * u64::from(shared.config.ensemble.init_limit_ticks),
+            u64::from(shared.config.sessions.tick_time_ms)
+                * u64::from(shared.config.ensemble.init_limit_ticks),
         );
         let mut pipe = Pipe { socket, limit };
         let result = pipe.send(&first).map_err(|e| e.to_string()).and_then(|()| match job {
@@ -196,6 +197,7 @@ fn find(shared: &Shared, last: Zxid) -> Option<Located> {
 /// The size of the newest snapshot.
 fn snapshot_bytes(shared: &Shared) -> u64 {
     let files = shared.disk.list(Dir::Snapshot).unwrap_or_default();
-    let snapshots = files.into_iter().filter_map(|f| Some((journal::names::snapshot_zxid(&f.name)?, f.bytes)));
+    let snapshots =
+        files.into_iter().filter_map(|f| Some((journal::names::snapshot_zxid(&f.name)?, f.bytes)));
     snapshots.max().map_or(0, |(_, bytes)| bytes)
 }

@@ -28,6 +28,8 @@ pub(super) struct Learner {
     pub stage: Stage,
     pub kind: LearnerKind,
     pub server: Option<ServerId>,
+    /// Of a release before 3.5.
+    pub is_old: bool,
     pub heard_ms: i64,
     acked: Zxid,
     /// A proposal that must be acknowledged by then.
@@ -40,6 +42,7 @@ impl Learner {
             stage: Stage::Connected,
             kind: LearnerKind::Observer,
             server: None,
+            is_old: false,
             heard_ms: now_ms,
             acked: 0,
             expected: None,

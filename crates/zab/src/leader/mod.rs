@@ -133,7 +133,9 @@ impl fmt::Display for Resignation {
         out.write_str(match self {
             Resignation::NoQuorumForEpoch => "no quorum of servers has connected within initLimit",
             Resignation::NoQuorumForHistory => "no quorum of servers has accepted the epoch within initLimit",
-            Resignation::NoQuorumForNewLeader => "no quorum of servers was brought up to date within initLimit",
+            Resignation::NoQuorumForNewLeader => {
+                "no quorum of servers was brought up to date within initLimit"
+            }
             Resignation::LostQuorum => "the followers that answer are no quorum any more",
             Resignation::EpochExhausted => "the numbers of this epoch are used up",
         })
@@ -143,13 +145,19 @@ impl fmt::Display for Resignation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Who would follow, and what is the highest epoch?
-    Discovery { until_ms: i64 },
+    Discovery {
+        until_ms: i64,
+    },
     SavingAccepted,
     /// Who accepts the epoch, and is anybody ahead?
-    Acceptance { until_ms: i64 },
+    Acceptance {
+        until_ms: i64,
+    },
     SavingCurrent,
     /// Who has this leader's history?
-    Synchronization { until_ms: i64 },
+    Synchronization {
+        until_ms: i64,
+    },
     Established,
     Resigned,
 }
@@ -173,6 +181,8 @@ pub struct Leader {
     next_ping_ms: i64,
     /// Numbers for learners that have none.
     next_anonymous: ServerId,
+    /// A server that follows nobody and has no epochs: its zxids count on over the border.
+    is_alone: bool,
 }
 
 impl Leader {
@@ -202,6 +212,7 @@ impl Leader {
             quorum,
             next_ping_ms: now_ms + timing.tick_ms / 2,
             next_anonymous: -1,
+            is_alone: false,
         };
         leader.try_begin_epoch(out);
         leader
@@ -226,6 +237,7 @@ impl Leader {
             quorum,
             next_ping_ms: i64::MAX,
             next_anonymous: -1,
+            is_alone: true,
         }
     }
 
@@ -239,6 +251,17 @@ impl Leader {
 
     pub fn is_established(&self) -> bool {
         self.phase == Phase::Established
+    }
+
+    /// Whether the epoch has a number left for another proposal. When it has none, this server steps down at its next
+    /// tick, and the next epoch begins with the first number.
+    pub fn can_propose(&self) -> bool {
+        self.is_alone || !self.broadcast.is_exhausted()
+    }
+
+    /// Whether a learner of a release before 3.5 is connected: it cannot read every transaction.
+    pub fn has_old_learner(&self) -> bool {
+        self.learners.values().any(|l| l.is_old)
     }
 
     pub fn broadcast(&self) -> &Broadcast {
@@ -308,6 +331,7 @@ impl Leader {
         });
         learner.stage = Stage::Greeted;
         learner.kind = greeting.kind;
+        learner.is_old = greeting.config_version.is_none() && greeting.server.is_some();
         learner.server = Some(server);
         self.replace_former(key, server, out);
         match self.phase {
@@ -529,15 +553,15 @@ impl Leader {
         if let Some(why) = late {
             return self.resign(why, out);
         }
+        if self.phase == Phase::Established && !self.can_propose() {
+            return self.resign(Resignation::EpochExhausted, out);
+        }
         if now_ms < self.next_ping_ms || self.phase == Phase::Resigned {
             return;
         }
         self.next_ping_ms = now_ms + self.timing.tick_ms / 2;
         self.drop_the_late(now_ms, out);
         if self.phase == Phase::Established {
-            if self.broadcast.is_exhausted() {
-                return self.resign(Resignation::EpochExhausted, out);
-            }
             let present: BTreeSet<ServerId> = self.present().collect();
             if !self.quorum.decides(&present) {
                 return self.resign(Resignation::LostQuorum, out);
@@ -577,6 +601,7 @@ impl Leader {
             Phase::Discovery { until_ms }
             | Phase::Acceptance { until_ms }
             | Phase::Synchronization { until_ms } => until_ms.min(self.next_ping_ms),
+            Phase::Established if !self.can_propose() => 0,
             Phase::SavingAccepted | Phase::SavingCurrent | Phase::Established => self.next_ping_ms,
             Phase::Resigned => i64::MAX,
         }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use tree::Tree;
-use zab::{LearnerKey, Parting, Resignation, ServerId, SyncPlan, Violation, Zxid};
 pub use zab::Standing;
+use zab::{LearnerKey, Parting, Resignation, ServerId, SyncPlan, Violation, Zxid};
 
 /// The other end of a connection on the quorum port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,11 +15,16 @@ pub enum Peer {
 /// To be done in order.
 pub enum Effect {
     /// To the election port of a peer. Only the last of several that wait needs to be sent.
-    Notify { to: ServerId, payload: Vec<u8> },
+    Notify {
+        to: ServerId,
+        payload: Vec<u8>,
+    },
     /// Try again to reach every peer's election port.
     ReconnectPeers,
     /// Then [`crate::Node::leader_connected`].
-    ConnectToLeader { leader: ServerId },
+    ConnectToLeader {
+        leader: ServerId,
+    },
     DisconnectFromLeader,
     /// Take learners on the quorum port.
     Listen,
@@ -28,14 +33,26 @@ pub enum Effect {
     /// Every client connection must end; it was told so in the mail already.
     CloseClients,
     /// Look for a learner's last transaction in the log; then [`crate::Node::located`].
-    Locate { to: LearnerKey, last: Zxid },
+    Locate {
+        to: LearnerKey,
+        last: Zxid,
+    },
     /// Send the records behind `after` up to `through` as PROPOSAL and COMMIT; then [`crate::Node::streamed`].
-    StreamLog { to: LearnerKey, after: Zxid, through: Zxid },
+    StreamLog {
+        to: LearnerKey,
+        after: Zxid,
+        through: Zxid,
+    },
     /// Send SNAP and a dump of the tree as it is now; then [`crate::Node::streamed`].
-    StreamTree { to: LearnerKey },
+    StreamTree {
+        to: LearnerKey,
+    },
     /// The bytes that follow from the leader are a dump, which stands at `zxid`; `bytes` is what has come of it. Then
     /// [`crate::Node::dump_received`].
-    ReceiveDump { zxid: Zxid, bytes: Vec<u8> },
+    ReceiveDump {
+        zxid: Zxid,
+        bytes: Vec<u8>,
+    },
     /// This is the tree from now on.
     Adopt(Box<Tree>),
     Report(Report),
@@ -46,7 +63,9 @@ pub enum DiskTask {
     SaveAcceptedEpoch(i64),
     SaveCurrentEpoch(i64),
     /// Cut everything behind this zxid, and read the database again.
-    Truncate { keep: Zxid },
+    Truncate {
+        keep: Zxid,
+    },
     /// Make this tree the database: a snapshot of it, and nothing behind it.
     Install(Box<Tree>),
 }
@@ -85,6 +104,7 @@ pub enum Report {
     LearnerDismissed { server: Option<ServerId>, why: Parting },
     LearnerUnreadable { server: Option<ServerId>, error: String },
     LearnerLeft { server: Option<ServerId> },
+    OldLearner { server: Option<ServerId> },
     Established { epoch: i64 },
     Serving { leader: ServerId, epoch: i64 },
 }
@@ -103,6 +123,7 @@ impl Report {
             | Report::Resigned { .. }
             | Report::CannotListen { .. }
             | Report::LearnerDismissed { .. }
+            | Report::OldLearner { .. }
             | Report::LearnerUnreadable { .. } => true,
             Report::Looking { .. }
             | Report::Elected { .. }
@@ -175,10 +196,18 @@ impl fmt::Display for Report {
                 ),
                 SyncPlan::Snapshot => write!(out, "server {learner} is sent the whole tree (SNAP)"),
             },
-            Report::LearnerDismissed { server, why } => write!(out, "{} is sent away: {why}", Server(*server)),
+            Report::LearnerDismissed { server, why } => {
+                write!(out, "{} is sent away: {why}", Server(*server))
+            }
             Report::LearnerUnreadable { server, error } => {
                 write!(out, "{} sent an unreadable packet: {error}", Server(*server))
             }
+            Report::OldLearner { server } => write!(
+                out,
+                "{} is of a release before 3.5: while it is connected, what it cannot read is refused (create with a Stat, \
+                 containers, TTL znodes)",
+                Server(*server)
+            ),
             Report::LearnerLeft { server } => write!(out, "{} has left", Server(*server)),
             Report::Established { epoch } => write!(out, "epoch {epoch} begins, and this server leads it"),
             Report::Serving { leader, epoch } => {

@@ -57,7 +57,8 @@ impl Node {
                     used += n;
                     if packet.kind() == Some(PacketKind::Ack) {
                         match acknowledged {
-                            Some(zxid) if epoch_of(zxid) == epoch_of(packet.zxid) && zxid & 0xffff_ffff != 0 => {}
+                            Some(zxid)
+                                if epoch_of(zxid) == epoch_of(packet.zxid) && zxid & 0xffff_ffff != 0 => {}
                             Some(zxid) => self.acknowledged(key, zxid, tree, now),
                             None => {}
                         }
@@ -116,11 +117,16 @@ impl Node {
         now: Now,
         out: &mut impl Outbound,
     ) -> Result<(), DecodeError> {
-        let (Role::Leading(leading), Some(ensemble)) = (&mut self.role, &mut self.ensemble) else { return Ok(()) };
+        let (Role::Leading(leading), Some(ensemble)) = (&mut self.role, &mut self.ensemble) else {
+            return Ok(());
+        };
         let mut effects = std::mem::take(&mut ensemble.leader_out);
         match packet.kind() {
             Some(PacketKind::FollowerInfo) => {
                 let greeting = greeting(packet, LearnerKind::Follower)?;
+                if greeting.config_version.is_none() {
+                    ensemble.effects.push(Effect::Report(Report::OldLearner { server: greeting.server }));
+                }
                 leading.control.greeted(key, greeting, &mut effects);
             }
             Some(PacketKind::ObserverInfo) => {
@@ -170,7 +176,9 @@ impl Node {
 
     pub(super) fn carry_out_leader(&mut self, effects: &mut Vec<LeaderEffect>, tree: &Tree, now: Now) {
         for effect in std::mem::take(effects) {
-            let (Role::Leading(leading), Some(ensemble)) = (&mut self.role, &mut self.ensemble) else { return };
+            let (Role::Leading(leading), Some(ensemble)) = (&mut self.role, &mut self.ensemble) else {
+                return;
+            };
             match effect {
                 LeaderEffect::SaveAcceptedEpoch(epoch) => {
                     ensemble.tasks.push_back(DiskTask::SaveAcceptedEpoch(epoch));

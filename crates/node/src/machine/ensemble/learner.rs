@@ -81,7 +81,8 @@ impl Node {
                 }
                 Ok(None) => break None,
                 Err(error) => {
-                    let report = Report::LeaderUnreadable { leader: learning.leader, error: error.to_string() };
+                    let report =
+                        Report::LeaderUnreadable { leader: learning.leader, error: error.to_string() };
                     break Some(report);
                 }
             }
@@ -123,7 +124,8 @@ impl Node {
             .control
             .packet(kind, packet.zxid)
             .map_err(|violation| Report::LeaderViolates { leader, violation })?;
-        let unreadable = |error: wire::DecodeError| Report::LeaderUnreadable { leader, error: error.to_string() };
+        let unreadable =
+            |error: wire::DecodeError| Report::LeaderUnreadable { leader, error: error.to_string() };
         match step {
             Step::Nothing | Step::Keep => {}
             Step::SaveAcceptedEpoch(epoch) => {
@@ -203,8 +205,9 @@ impl Node {
             PacketKind::InformAndActivate => parts::inform_and_activate(data).map_err(bad)?.1,
             _ => data,
         };
-        let record = TxnRecord::decode(payload, Limits { field_bytes: limits.field_bytes.max(payload.len()) })
-            .map_err(bad)?;
+        let record =
+            TxnRecord::decode(payload, Limits { field_bytes: limits.field_bytes.max(payload.len()) })
+                .map_err(bad)?;
         if record.header.zxid != packet.zxid {
             let error = format!("its header says {:#x}", record.header.zxid);
             return Err(Report::BadRecord { leader: learning.leader, zxid: packet.zxid, error });

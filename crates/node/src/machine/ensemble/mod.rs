@@ -28,11 +28,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tree::Tree;
 use wire::election::{NOTIFICATION_VERSION, Notification, ServerState};
-use zab::election::{self, Election, Message, OwnVote};
 pub use zab::Timing;
-use zab::{
-    History, Leader, LeaderEffect, LearnerKind, Resignation, ServerId, View, Vote, Zxid, epoch_start,
-};
+use zab::election::{self, Election, Message, OwnVote};
+use zab::{History, Leader, LeaderEffect, LearnerKind, Resignation, ServerId, View, Vote, Zxid, epoch_start};
 
 /// What a member of an ensemble is told. Times in ms.
 #[derive(Debug, Clone)]
@@ -63,7 +61,10 @@ pub struct Epochs {
 enum Phase {
     Draining,
     Looking,
-    Connecting { leader: ServerId, until_ms: i64 },
+    Connecting {
+        leader: ServerId,
+        until_ms: i64,
+    },
     /// See [`Role`].
     InRole,
 }
@@ -114,12 +115,8 @@ impl Node {
         now: Now,
         seed: u64,
     ) -> Node {
-        let election = Election::new(
-            ensemble.me,
-            !ensemble.is_observer,
-            ensemble.view.clone(),
-            ensemble.election,
-        );
+        let election =
+            Election::new(ensemble.me, !ensemble.is_observer, ensemble.view.clone(), ensemble.election);
         let ensemble = Ensemble {
             election,
             epochs,
@@ -167,7 +164,8 @@ impl Node {
     /// server that has left its role, or has just started, looks for a leader once nothing is on its way.
     pub fn settled(&mut self, tree: &Tree, now: Now) {
         let Some(ensemble) = &mut self.ensemble else { return };
-        let drained = self.core.pipeline.is_idle() && ensemble.tasks.is_empty() && ensemble.tasks_running == 0;
+        let drained =
+            self.core.pipeline.is_idle() && ensemble.tasks.is_empty() && ensemble.tasks_running == 0;
         if ensemble.phase != Phase::Draining || !drained {
             return;
         }
@@ -303,7 +301,9 @@ impl Node {
         match &self.role {
             Role::Leading(leading) => leading.control.next_tick_ms(),
             Role::Learning(learning) if learning.is_busy => i64::MAX,
-            Role::Learning(learning) => learning.heard_ms + learning.silence_limit_ms(ensemble.settings.timing) + 1,
+            Role::Learning(learning) => {
+                learning.heard_ms + learning.silence_limit_ms(ensemble.settings.timing) + 1
+            }
             Role::Idle => i64::MAX,
         }
     }

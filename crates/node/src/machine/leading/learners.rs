@@ -290,10 +290,15 @@ impl Leading {
         if !core.pipeline.covers(position, applied) {
             link.feed = Feed::Streaming;
             let (first, _) = core.pipeline.window().unwrap_or((applied + 1, applied));
-            effects.push(Effect::StreamLog { to: key, after: position, through: applied.min(first - 1).max(position) });
+            effects.push(Effect::StreamLog {
+                to: key,
+                after: position,
+                through: applied.min(first - 1).max(position),
+            });
             return;
         }
-        let committed = if self.control.is_established() { self.learners.announced.max(applied) } else { applied };
+        let committed =
+            if self.control.is_established() { self.learners.announced.max(applied) } else { applied };
         let is_follower = link.kind == LearnerKind::Follower;
         let out = &mut link.out;
         core.pipeline.for_each(position, Zxid::MAX, |zxid, payload| {
@@ -323,6 +328,9 @@ impl Leading {
             let last = self.control.broadcast().last_proposed();
             self.learners.syncs.push_back((last, key));
             self.answer_syncs(self.learners.announced);
+            return Ok(());
+        }
+        if !self.control.can_propose() {
             return Ok(());
         }
         let speaker = Speaker::Learner(key);
@@ -356,7 +364,13 @@ impl Leading {
     }
 
     /// A client has come back to a learner: may its session go on?
-    pub fn revalidate(&mut self, core: &mut Core, now: Now, key: LearnerKey, asked: &Revalidate) -> Option<u64> {
+    pub fn revalidate(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        key: LearnerKey,
+        asked: &Revalidate,
+    ) -> Option<u64> {
         let renewed = core.sessions.renew(asked.session_id, asked.timeout_ms, now.mono_ms).is_some();
         let former = core.sessions.client(asked.session_id);
         if renewed {
