@@ -88,7 +88,6 @@ pub enum Part {
     Metrics,
     ObserverMaster,
     Oracle,
-    ReadOnlyMode,
     Reconfiguration,
     Sasl,
     Tls,
@@ -104,7 +103,6 @@ impl Part {
             Part::ObserverMaster => "observer masters",
             Part::Oracle => "the oracle of two servers",
             Part::Reconfiguration => "changing members while the ensemble runs",
-            Part::ReadOnlyMode => "read-only mode",
             Part::Sasl => "SASL",
             Part::Tls => "TLS",
         }

@@ -178,7 +178,7 @@ impl Learning {
             out.close(former, None);
         }
         if request.password != Some(&session_password(id)[..]) {
-            return super::handshake::refuse(core, rq.conn, read_only, out);
+            return super::handshake::refuse(core, rq.conn, read_only.map(|_| false), out);
         }
         send::revalidate(&mut self.out, &Revalidate { session_id: id, timeout_ms });
         self.revalidating.push_back(Revalidating { session_id: id, conn: rq.conn, timeout_ms, read_only });
@@ -196,7 +196,7 @@ impl Learning {
         let Some(at) = self.revalidating.iter().position(|r| r.session_id == session_id) else { return };
         let Some(asked) = self.revalidating.remove(at) else { return };
         if !valid {
-            return super::handshake::refuse(core, asked.conn, asked.read_only, out);
+            return super::handshake::refuse(core, asked.conn, asked.read_only.map(|_| false), out);
         }
         self.attach(core, &asked, now, out);
     }

@@ -29,6 +29,8 @@ use zab::{LearnerKey, Quorum, ServerId, View};
 
 pub(crate) const WAKE: Token = Token(usize::MAX);
 const LISTEN: Token = Token(usize::MAX - 1);
+/// A member serves read-only no sooner than this after it lost its leader: most elections are over by then.
+const READ_ONLY_AFTER_MS: i64 = 2000;
 const LEADER: Token = Token(usize::MAX - 2);
 
 /// What other threads have to say about the quorum port.
@@ -97,6 +99,7 @@ pub(crate) fn settings(config: &Config) -> Result<EnsembleSettings, String> {
         },
         force_snapshot_sync: ensemble.force_snapshot_sync,
         leader_serves: ensemble.leader_serves,
+        read_only_after_ms: config.sessions.read_only_mode_enabled.then_some(tick_ms.max(READ_ONLY_AFTER_MS)),
     })
 }
 

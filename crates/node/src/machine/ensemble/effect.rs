@@ -107,6 +107,7 @@ pub enum Report {
     OldLearner { server: Option<ServerId> },
     Established { epoch: i64 },
     Serving { leader: ServerId, epoch: i64 },
+    ReadOnly,
 }
 
 impl Report {
@@ -124,6 +125,7 @@ impl Report {
             | Report::CannotListen { .. }
             | Report::LearnerDismissed { .. }
             | Report::OldLearner { .. }
+            | Report::ReadOnly
             | Report::LearnerUnreadable { .. } => true,
             Report::Looking { .. }
             | Report::Elected { .. }
@@ -210,6 +212,10 @@ impl fmt::Display for Report {
             ),
             Report::LearnerLeft { server } => write!(out, "{} has left", Server(*server)),
             Report::Established { epoch } => write!(out, "epoch {epoch} begins, and this server leads it"),
+            Report::ReadOnly => write!(
+                out,
+                "there is still no leader: clients that accept it are served read-only until there is one"
+            ),
             Report::Serving { leader, epoch } => {
                 write!(out, "up to date with the leader, server {leader}, in epoch {epoch}")
             }

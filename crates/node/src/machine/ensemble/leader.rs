@@ -184,7 +184,8 @@ impl Node {
                     ensemble.tasks.push_back(DiskTask::SaveAcceptedEpoch(epoch));
                 }
                 LeaderEffect::SaveCurrentEpoch(epoch) => {
-                    leading.learners.config = ensemble.config_text(epoch);
+                    leading.learners.config =
+                        ensemble.told_config(epoch, self.core.settings.reconfig_enabled);
                     ensemble.tasks.push_back(DiskTask::SaveCurrentEpoch(epoch));
                 }
                 LeaderEffect::SendLeaderInfo { to, epoch } => {

@@ -38,7 +38,7 @@ impl Node {
                 Report::LeaderGone { leader: learning.leader, error: error.to_owned() }
             }
             (Role::Idle, Phase::Connecting { leader, .. }) => Report::LeaderOutOfReach { leader },
-            (Role::Idle | Role::Leading(_), _) => return,
+            (Role::Idle | Role::ReadOnly | Role::Leading(_), _) => return,
         };
         self.leave(report, out);
     }
@@ -55,7 +55,7 @@ impl Node {
     pub fn wants_leader_bytes(&self) -> bool {
         match &self.role {
             Role::Learning(learning) => !learning.is_busy,
-            Role::Idle | Role::Leading(_) => false,
+            Role::Idle | Role::ReadOnly | Role::Leading(_) => false,
         }
     }
 
@@ -246,7 +246,7 @@ impl Node {
                 learning.is_busy = false;
                 self.read_leader(tree, now, out);
             }
-            Role::Idle => {}
+            Role::Idle | Role::ReadOnly => {}
         }
     }
 
@@ -264,7 +264,7 @@ impl Node {
                 learning.is_busy = false;
                 self.read_leader(tree, now, out);
             }
-            Role::Idle => {}
+            Role::Idle | Role::ReadOnly => {}
         }
     }
 
@@ -307,6 +307,7 @@ impl Node {
         let epoch = learning.control.epoch();
         learning.begin(&mut self.core, tree, now);
         ensemble.election.synced(epoch);
+        ensemble.config_due = true;
         ensemble.effects.push(Effect::Report(Report::Serving { leader: learning.leader, epoch }));
     }
 }
