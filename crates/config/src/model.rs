@@ -313,7 +313,6 @@ pub struct Ensemble {
     pub snapshot_size_factor: f64,
     pub observer_reconnect_delay_ms: u64,
     pub observer_election_delay_ms: u64,
-    pub observer_master_size_limit_bytes: u32,
 }
 
 impl Ensemble {

@@ -15,10 +15,14 @@ pub fn check(options: &Options) -> Result<Suite> {
     let mut suite = Suite::start("config-node", &options.server.to_string());
     let apache = ServerKind::Apache(apache::REFERENCE.to_owned());
     let kinds = [apache.clone(), options.server.clone(), options.server.clone()];
-    let mut ensemble = Plan::voters("config-node", &kinds).observer(&options.server).observer(&apache).build()?;
+    let mut ensemble =
+        Plan::voters("config-node", &kinds).observer(&options.server).observer(&apache).build()?;
     suite.add_result("from the start", from_the_start(&mut ensemble));
     suite.add_result("after a short absence", after(&mut ensemble, |_| Ok(())));
-    suite.add_result("with an empty folder", after(&mut ensemble, |ensemble| ensemble.member(2).empty_folder()));
+    suite.add_result(
+        "with an empty folder",
+        after(&mut ensemble, |ensemble| ensemble.member(2).empty_folder()),
+    );
     suite.add_result("digests", digests(&mut ensemble));
     Ok(suite.finish())
 }
@@ -37,7 +41,8 @@ fn after(ensemble: &mut Ensemble, meanwhile: impl Fn(&mut Ensemble) -> Result<()
     ensemble.wait_for_leader()?;
     let mut session = Session::open(ensemble.member(3).place.client, 20_000)?;
     for number in 0..5 {
-        let path = format!("/while-away-{number}-{:?}", std::time::Instant::now()).replace([' ', '{', '}', ':', ','], "");
+        let path = format!("/while-away-{number}-{:?}", std::time::Instant::now())
+            .replace([' ', '{', '}', ':', ','], "");
         session.create(&path, None, &[crate::jute::Acl::open()], crate::raw::flag::PERSISTENT)?;
     }
     ensemble.start_all()?;
@@ -55,7 +60,12 @@ fn same_everywhere(ensemble: &Ensemble) -> Result<()> {
         let shown = (text, Stat { mtime: 0, ..stat });
         ensure!(shown.0.ends_with("\nversion=0"), "member {} shows {:?}", member.id, shown.0);
         let expected = first.get_or_insert_with(|| shown.clone());
-        ensure!(shown == *expected, "member {} ({}) shows {shown:?} and not {expected:?}", member.id, member.kind);
+        ensure!(
+            shown == *expected,
+            "member {} ({}) shows {shown:?} and not {expected:?}",
+            member.id,
+            member.kind
+        );
         session.close()?;
     }
     Ok(())

@@ -2,6 +2,7 @@
 //! `initialize`. Otherwise its server gives no vote that could make an empty member the leader, and waits for the data.
 use super::{Ensemble, Plan};
 use crate::apache;
+use crate::four_letter;
 use crate::jute::Acl;
 use crate::raw::{Session, flag};
 use crate::report::Suite;
@@ -43,9 +44,9 @@ fn stays_without_leader(ensemble: &Ensemble) -> Result<()> {
 fn nobody_leads(ensemble: &mut Ensemble) -> Result<()> {
     ensemble.start_all()?;
     for id in ensemble.ids() {
-        // Each has begun to look.
+        let address = ensemble.member(id).place.client_address();
         let deadline = Instant::now() + super::PATIENCE;
-        while !ensemble.member(id).log().to_lowercase().contains("looking") {
+        while four_letter::ask_at(address, "ruok", Duration::from_secs(1)).is_err() {
             ensure!(Instant::now() < deadline, "{}", ensemble.describe());
             std::thread::sleep(super::POLL);
         }

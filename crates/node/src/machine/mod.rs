@@ -6,6 +6,7 @@
 //!
 //! * [`core`](Core): what every role has. [`pipeline`]: records on their way. [`commit`]: from record to tree.
 //! * [`leading`], [`learning`]: the two roles that serve; [`read_only`]: the rest that is left without a leader.
+//! * [`learners`]: who is kept up to date by this server.
 //! * [`ensemble`]: how a server comes into one and leaves it.
 
 mod batch;
@@ -14,6 +15,7 @@ mod core;
 mod ensemble;
 mod handshake;
 mod leading;
+mod learners;
 mod learning;
 mod pipeline;
 mod read_only;
@@ -188,8 +190,10 @@ impl Node {
     /// its followers at the same time.
     pub fn take_batch(&mut self) -> Option<Arc<Batch>> {
         let batch = self.core.pipeline.take_batch()?;
-        if let Role::Leading(leading) = &mut self.role {
-            leading.propose_to_followers(&batch);
+        match &mut self.role {
+            Role::Leading(leading) => leading.propose_to_followers(&batch),
+            Role::Learning(learning) => learning.inform_observers(&self.core),
+            Role::Idle | Role::ReadOnly => {}
         }
         Some(batch)
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod config_node;
+mod observer_master;
 mod read_only;
 mod stage;
 mod unverified;

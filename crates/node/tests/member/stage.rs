@@ -37,6 +37,7 @@ pub fn settings(me: i64) -> EnsembleSettings {
         election: Default::default(),
         force_snapshot_sync: false,
         leader_serves: true,
+        is_observer_master: me != 4,
         read_only_after_ms: Some(2000),
     }
 }
@@ -241,6 +242,29 @@ impl Stage {
 
     pub fn leader_bytes(&mut self, bytes: &[u8]) {
         self.node.leader_bytes(bytes, &self.tree, self.now(), &mut self.mail);
+        self.settle();
+    }
+
+    /// The connection to the leader breaks.
+    pub fn leader_leaves(&mut self) {
+        self.node.leader_gone("it broke", &mut self.mail);
+        self.settle();
+    }
+
+    /// A learner connects; whether it is wanted.
+    pub fn learner_connects(&mut self, key: LearnerKey) -> bool {
+        let wanted = self.node.learner_connected(key, self.now());
+        self.settle();
+        wanted
+    }
+
+    pub fn learner_leaves(&mut self, key: LearnerKey) {
+        self.node.learner_gone(key);
+        self.settle();
+    }
+
+    pub fn learner_bytes(&mut self, key: LearnerKey, bytes: &[u8]) {
+        self.node.learner_bytes(key, bytes, &self.tree, self.now(), &mut self.mail);
         self.settle();
     }
 

@@ -28,6 +28,8 @@ pub enum Effect {
     DisconnectFromLeader,
     /// Take learners on the quorum port.
     Listen,
+    /// Take observers on the port for them, while following.
+    ListenForObservers,
     StopListening,
     CloseLearner(LearnerKey),
     /// Every client connection must end; it was told so in the mail already.

@@ -96,6 +96,9 @@ impl Node {
             inbound.append(&mut learning.inbound);
             learning.inbound = inbound;
         }
+        if let Role::Learning(learning) = &mut self.role {
+            learning.inform_observers(&self.core);
+        }
         self.begin_serving(tree, now);
         // A sync may be answered with nothing to apply.
         self.core.answer_ready(tree, now, out);
@@ -177,12 +180,9 @@ impl Node {
             Step::AnswerPing => learning.answer_ping(&self.core, packet.zxid, now),
             Step::AnswerRevalidate => {
                 let answer = packet.required_data().and_then(Revalidated::decode).map_err(unreadable)?;
-                learning.revalidated(&mut self.core, answer.session_id, answer.valid, now, out);
+                learning.revalidated(&mut self.core, answer, now, out);
             }
-            Step::AnswerSync => {
-                let committed = self.core.pipeline.committed();
-                self.core.sync_answered(committed);
-            }
+            Step::AnswerSync => learning.synced(&mut self.core),
         }
         Ok(())
     }
@@ -309,5 +309,6 @@ impl Node {
         ensemble.election.synced(epoch);
         ensemble.config_due = true;
         ensemble.effects.push(Effect::Report(Report::Serving { leader: learning.leader, epoch }));
+        self.begin_observer_master(now.mono_ms);
     }
 }

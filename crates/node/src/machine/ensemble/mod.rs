@@ -11,11 +11,13 @@
 //! same, and a vote can be cast with the last zxid of both. Whatever of it was never committed is cut off by the next
 //! leader. Clients are let go before, so nobody sees it.
 //!
-//! The rest stands in [`leader`] (packets from learners) and [`learner`] (packets from the leader).
+//! The rest stands in [`leader`] (packets from learners), [`learner`] (packets from the leader) and [`observer_master`]
+//! (packets from observers of a follower).
 
 mod effect;
 mod leader;
 mod learner;
+mod observer_master;
 
 use super::core::Core;
 use super::leading::Leading;
@@ -48,6 +50,8 @@ pub struct EnsembleSettings {
     pub force_snapshot_sync: bool,
     /// `zookeeper.leaderServes`
     pub leader_serves: bool,
+    /// `observerMasterPort` is set: as a follower, this server serves observers.
+    pub is_observer_master: bool,
     /// How long there must be no leader before clients are served without one; `None`: they never are.
     pub read_only_after_ms: Option<i64>,
 }
@@ -181,8 +185,15 @@ impl Node {
             Role::Leading(leading) => {
                 leading.learners.for_each_out(|key, out| each(Peer::Learner(key), out));
             }
-            Role::Learning(learning) if !learning.out.is_empty() => each(Peer::Leader, &mut learning.out),
-            Role::Learning(_) | Role::Idle | Role::ReadOnly => {}
+            Role::Learning(learning) => {
+                if !learning.out.is_empty() {
+                    each(Peer::Leader, &mut learning.out);
+                }
+                if let Some(observers) = &mut learning.observers {
+                    observers.learners.for_each_out(|key, out| each(Peer::Learner(key), out));
+                }
+            }
+            Role::Idle | Role::ReadOnly => {}
         }
     }
 
@@ -332,8 +343,9 @@ impl Node {
                 // While the disk works, nothing is read, so nothing can be heard.
                 if silent_ms > limit_ms && !learning.is_busy {
                     let report = Report::LeaderSilent { leader: learning.leader, silent_ms };
-                    self.leave(report, out);
+                    return self.leave(report, out);
                 }
+                self.tick_observer_master(tree, now.mono_ms);
             }
             Role::Idle | Role::ReadOnly => {}
         }
@@ -346,7 +358,9 @@ impl Node {
             Role::Leading(leading) => leading.control.next_tick_ms(),
             Role::Learning(learning) if learning.is_busy => i64::MAX,
             Role::Learning(learning) => {
-                learning.heard_ms + learning.silence_limit_ms(ensemble.settings.timing) + 1
+                let limit_ms = learning.silence_limit_ms(ensemble.settings.timing);
+                let observers_ms = learning.observers.as_ref().map_or(i64::MAX, |o| o.control.next_tick_ms());
+                (learning.heard_ms + limit_ms + 1).min(observers_ms)
             }
             Role::Idle | Role::ReadOnly => i64::MAX,
         }
@@ -356,13 +370,17 @@ impl Node {
     pub(super) fn leave(&mut self, why: Report, out: &mut impl Outbound) {
         let Some(ensemble) = &mut self.ensemble else { return };
         ensemble.effects.push(Effect::Report(why));
-        match (&mut self.role, ensemble.phase) {
-            (Role::Leading(leading), _) => {
-                for key in leading.learners.keys() {
-                    ensemble.effects.push(Effect::CloseLearner(key));
-                }
-                ensemble.effects.push(Effect::StopListening);
-            }
+        let learners = match &self.role {
+            Role::Leading(leading) => Some(leading.learners.keys()),
+            Role::Learning(learning) => learning.observers.as_ref().map(|o| o.learners.keys()),
+            Role::Idle | Role::ReadOnly => None,
+        };
+        if let Some(keys) = learners {
+            ensemble.effects.extend(keys.into_iter().map(Effect::CloseLearner));
+            ensemble.effects.push(Effect::StopListening);
+        }
+        match (&self.role, ensemble.phase) {
+            (Role::Leading(_), _) => {}
             (Role::Learning(_), _) | (Role::Idle, Phase::Connecting { .. }) => {
                 ensemble.effects.push(Effect::DisconnectFromLeader);
             }
@@ -438,7 +456,10 @@ impl Node {
                 let broadcast = leading.control.broadcast();
                 stats.proposals = (broadcast.last_proposed() - broadcast.committed()).max(0) as usize;
             }
-            Role::Learning(learning) => stats.leader = Some(learning.leader),
+            Role::Learning(learning) => {
+                stats.leader = Some(learning.leader);
+                stats.synced_observers = learning.observers.as_ref().map_or(0, |o| o.control.synced());
+            }
             Role::Idle | Role::ReadOnly => {}
         }
     }
