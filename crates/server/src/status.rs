@@ -246,6 +246,10 @@ fn metrics(shared: &Shared) -> Vec<Measured> {
         ];
         measured.extend(gauges.map(|(name, n)| Measured::new(name, Value::Gauge(n as i64))));
     }
+    if stats.standing == Some(Standing::Following) {
+        let observers = Value::Gauge(stats.synced_observers as i64);
+        measured.push(Measured::new("synced_observers", observers));
+    }
     if fsyncs > 0 {
         let summary = Summary {
             count: fsyncs,

@@ -15,6 +15,7 @@ pub mod logs;
 pub mod member;
 pub mod mixed;
 pub mod netns;
+pub mod observer_master;
 pub mod partitions;
 pub mod place;
 pub mod programs;
