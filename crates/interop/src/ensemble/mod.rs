@@ -7,6 +7,7 @@
 //! every event, every member's tree and every digest against it. The cost is linear in the length of the run.
 pub mod chain;
 pub mod check;
+pub mod config_node;
 pub mod history;
 pub mod hostile;
 pub mod load;
@@ -14,15 +15,19 @@ pub mod logs;
 pub mod member;
 pub mod mixed;
 pub mod netns;
+pub mod observer_master;
 pub mod partitions;
 pub mod place;
 pub mod programs;
+pub mod read_only;
 pub mod scenarios;
 pub mod session;
 pub mod state;
 pub mod status;
 pub mod takeover;
+pub mod told;
 pub mod txn;
+pub mod unverified;
 pub mod verify;
 
 use crate::run::scratch;

@@ -9,7 +9,7 @@
 //! only after that epoch is durably accepted here; this server counts as having acknowledged NEWLEADER only after the
 //! epoch is its durable current one; nothing is proposed before a quorum has.
 
-mod learner;
+pub(crate) mod learner;
 
 use crate::broadcast::Broadcast;
 use crate::epoch::{History, Zxid, epoch_of, epoch_start};
