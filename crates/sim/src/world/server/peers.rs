@@ -282,6 +282,8 @@ impl Running {
                     self.node.leader_gone(&error, &mut self.outbox);
                 }
             }
+            // No simulated member is an observer master.
+            Effect::ListenForObservers => {}
             // The mail says so already, or the caller has done it.
             Effect::CloseClients | Effect::Adopt(_) | Effect::Report(_) => {}
         }

@@ -417,6 +417,7 @@ impl Running {
             | Report::LeaderViolates { .. }
             | Report::BadNotification { .. }
             | Report::LeaderUnreadable { .. }
+            | Report::ReadOnly
             | Report::BadRecord { .. }
             | Report::LearnerUnreadable { .. }
             | Report::CannotListen { .. } => {
