@@ -299,7 +299,6 @@ pub struct Ensemble {
     pub leader_connect_delay_ms: u64,
     pub force_snapshot_sync: bool,
     pub snapshot_size_factor: f64,
-    pub observer_master_size_limit_bytes: u32,
 }
 
 impl Ensemble {

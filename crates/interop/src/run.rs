@@ -1,7 +1,9 @@
 //! Chooses and runs suites, one after the other, so that memory and processor use stay modest.
 use crate::clients;
 use crate::disk_full;
-use crate::ensemble::{hostile, mixed, partitions, takeover};
+use crate::ensemble::{
+    config_node, hostile, mixed, observer_master, partitions, read_only, takeover, unverified,
+};
 use crate::fetch;
 use crate::folders;
 use crate::kill9;
@@ -43,6 +45,10 @@ fn suites() -> Vec<(String, Runner)> {
     all.push(("takeover".into(), Box::new(takeover::check)));
     all.push(("partitions".into(), Box::new(partitions::check)));
     all.push(("hostile-peers".into(), Box::new(hostile::check)));
+    all.push(("read-only".into(), Box::new(read_only::check)));
+    all.push(("observer-master".into(), Box::new(observer_master::check)));
+    all.push(("config-node".into(), Box::new(config_node::check)));
+    all.push(("initialize".into(), Box::new(unverified::check)));
     all
 }
 

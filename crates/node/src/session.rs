@@ -128,6 +128,13 @@ impl Sessions {
         self.not_below(known.range(self.mine()).next_back().map(|(id, _)| *id));
     }
 
+    /// Becomes that of a server without a leader, with no sessions yet; those that come end here. `known` are the
+    /// sessions of the database, for their numbers.
+    pub fn restart_as_read_only(&mut self, known: &BTreeMap<i64, i32>) {
+        self.restart_as_learner(known);
+        self.ends_sessions = true;
+    }
+
     fn clear(&mut self) {
         self.tracked.clear();
         self.buckets.clear();

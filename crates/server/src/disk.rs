@@ -80,6 +80,23 @@ impl Disk {
         Ok(Disk { dirs: Arc::new(dirs), _claims: Arc::new(claims), reserve: Arc::new(reserve) })
     }
 
+    /// Whether the operator has promised, by a file of this name beside `version-2`, that an empty folder is an empty
+    /// database and not a lost one.
+    pub fn has_initialize(&self) -> bool {
+        self.initialize().is_some_and(|file| file.exists())
+    }
+
+    /// The promise is for one start. Durable when this returns.
+    pub fn remove_initialize(&self) -> io::Result<()> {
+        let Some(file) = self.initialize() else { return Ok(()) };
+        fs::remove_file(&file)?;
+        file.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+    }
+
+    fn initialize(&self) -> Option<PathBuf> {
+        Some(self.dirs.logs.parent()?.join("initialize"))
+    }
+
     /// Without a claim, for tools that only read.
     pub fn read_only(data_dir: &Path, log_dir: &Path) -> Disk {
         let dirs = DataDirs { snapshots: data_dir.join("version-2"), logs: log_dir.join("version-2") };

@@ -61,9 +61,24 @@ pub(crate) fn recover(
         let (snapshot, txns) = (report.snapshot.as_deref().unwrap_or("none"), report.txns);
         tracing::info!(dir, snapshot, txns, zxid, znodes = recovered.tree.len(), "database restored");
     }
+    let is_promised = disk.has_initialize();
+    if report.fresh && config.ensemble.is_distributed() && !storage.autocreate_db && !is_promised {
+        tracing::warn!(
+            dir,
+            "the data folder is empty, and db.autocreate is false: this server does not vote before a leader has sent it \
+             the data. To begin a new ensemble, create an empty file `initialize` in dataLogDir of every member"
+        );
+        recovered.tree.set_last_zxid(zab::election::UNVERIFIED);
+        return Ok(recovered);
+    }
     if needs_snapshot {
         first_snapshot(disk, &mut recovered, storage)
             .map_err(|source| StartError::System { what: "cannot write the first snapshot", source })?;
+    }
+    if is_promised {
+        // Only now that the database stands: a crash before leaves the promise in force.
+        disk.remove_initialize()
+            .map_err(|source| StartError::System { what: "cannot remove the file `initialize`", source })?;
     }
     Ok(recovered)
 }

@@ -69,7 +69,11 @@ fn status(shared: &Shared, parts: &[Part]) -> Status {
 }
 
 fn mode(shared: &Shared) -> admin::Mode {
-    match shared.node_stats.lock().standing {
+    let stats = *shared.node_stats.lock();
+    if stats.is_read_only {
+        return admin::Mode::ReadOnly;
+    }
+    match stats.standing {
         None | Some(Standing::Looking) => admin::Mode::Standalone,
         Some(Standing::Leading) => admin::Mode::Leader,
         Some(Standing::Following) => admin::Mode::Follower,
@@ -97,6 +101,7 @@ fn latency(from: &node::Latency) -> admin::Latency {
 
 fn counts(shared: &Shared) -> admin::Counts {
     let tally = tally(shared);
+    let stats = *shared.node_stats.lock();
     let mut counts = admin::Counts {
         latency: latency(&tally.latency),
         packets_received: tally.received,
@@ -104,7 +109,7 @@ fn counts(shared: &Shared) -> admin::Counts {
         connections: shared.counters.connections.load(Ordering::Relaxed) as u64,
         outstanding: shared.inflight.requests().max(0) as u64,
         watches: shared.watches.count_both_tables() as u64,
-        local_sessions: 0,
+        local_sessions: if stats.is_read_only { stats.sessions as u64 } else { 0 },
         uptime_ms: shared.clock.mono_ms() as u64,
         open_file_descriptors: std::fs::read_dir("/proc/self/fd").ok().map(|dir| dir.count() as u64),
         max_file_descriptors: rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
@@ -135,11 +140,13 @@ fn configuration(shared: &Shared) -> admin::Configuration {
         max_session_timeout_ms: config.sessions.max_session_timeout_ms,
         backlog: Some(config.listen.backlog),
         server_id: if config.ensemble.is_distributed() { shared.settings.server_id } else { 0 },
-        ensemble: config.ensemble.is_distributed().then(|| ensemble(&config.ensemble)),
+        ensemble: config.ensemble.is_distributed().then(|| ensemble(shared)),
     }
 }
 
-fn ensemble(ensemble: &config::Ensemble) -> admin::EnsembleConfiguration {
+fn ensemble(shared: &Shared) -> admin::EnsembleConfiguration {
+    let ensemble = &shared.config.ensemble;
+    let is_read_only = shared.node_stats.lock().is_read_only;
     let members = &ensemble.membership.members;
     let own = ensemble.my_id.and_then(|id| members.get(&id));
     let addresses = own.map(|m| m.addresses.as_slice()).unwrap_or_default();
@@ -149,7 +156,7 @@ fn ensemble(ensemble: &config::Ensemble) -> admin::EnsembleConfiguration {
         election_ports: addresses.iter().map(|a| a.election_port).collect(),
         quorum_ports: addresses.iter().map(|a| a.quorum_port).collect(),
         observer: own.is_some_and(|m| m.role == config::Role::Observer),
-        membership: Some(ensemble.membership.to_string()),
+        membership: (!is_read_only).then(|| ensemble.membership.to_string()),
     }
 }
 
@@ -239,6 +246,10 @@ fn metrics(shared: &Shared) -> Vec<Measured> {
             ("synced_non_voting_followers", 0),
         ];
         measured.extend(gauges.map(|(name, n)| Measured::new(name, Value::Gauge(n as i64))));
+    }
+    if stats.standing == Some(Standing::Following) {
+        let observers = Value::Gauge(stats.synced_observers as i64);
+        measured.push(Measured::new("synced_observers", observers));
     }
     if fsyncs > 0 {
         let summary = Summary {

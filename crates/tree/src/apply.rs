@@ -5,7 +5,7 @@
 //! what is refused the second time is ignored by the caller (quorum-and-disk §3.5, §4.6).
 
 use crate::node::Node;
-use crate::{AclId, NodeId, ROOT, Tree, digest, path};
+use crate::{AclId, CONFIG, NodeId, ROOT, Tree, digest, path};
 use std::borrow::Cow;
 use wire::ErrorCode;
 use wire::data::{AclList, CONTAINER_OWNER, Owner, Stat, StatPersisted};
@@ -66,6 +66,17 @@ impl Tree {
         self.apply_txn(&record.header, &record.txn, &mut Vec::new());
         self.last_zxid = position;
         self.sweep();
+    }
+
+    /// Writes the configuration of the ensemble into its reserved znode, which no transaction does: each member has its
+    /// own text there, and its own time. `version` is the zxid that the configuration is named after, 0 for one that
+    /// never changed. Neither position nor digest move.
+    pub fn set_config(&mut self, text: &str, version: i64, time_ms: i64) {
+        let op = wire::OpCode::SetData.code();
+        let header = TxnHeader { session_id: 0, cxid: 0, zxid: version, time_ms, op };
+        let data = Some(text.as_bytes());
+        let set = self.apply_set_data(&header, Cow::Borrowed(CONFIG), data, -1, &mut Vec::new());
+        debug_assert!(set.is_ok(), "the reserved znodes are always there");
     }
 
     /// Whether the tree has the digest that the transaction just applied says it must have. Counts a mismatch.

@@ -6,6 +6,7 @@
 //!
 //! * [`election`] finds a leader.
 //! * [`Leader`] begins an epoch and keeps it; [`Learner`] is the other end of each of its connections.
+//! * [`ObserverMaster`] is what a follower is to observers that follow it.
 //! * [`SyncPlan`] says how a learner gets what it lacks.
 //! * [`Broadcast`] counts acknowledgements.
 
@@ -14,6 +15,7 @@ pub mod election;
 mod epoch;
 mod leader;
 mod learner;
+mod observer_master;
 mod quorum;
 mod sync_plan;
 mod view;
@@ -23,6 +25,7 @@ pub use broadcast::Broadcast;
 pub use epoch::{History, Zxid, counter_of, epoch_of, epoch_start};
 pub use leader::{Greeting, Leader, LeaderEffect, LearnerKey, LearnerKind, Parting, Resignation, Timing};
 pub use learner::{Learner, Step, Violation};
+pub use observer_master::ObserverMaster;
 pub use quorum::{GroupId, Quorum, QuorumError, ServerId};
 pub use sync_plan::{Available, Neighbours, SyncPlan};
 pub use view::{View, Views};

@@ -73,7 +73,6 @@ pub(super) static ADDRESSES_AND_SESSIONS: &[Spec] = &[
         .doc("A local session becomes a global one when it creates an ephemeral znode."),
     flag("readonlymode.enabled", "3.4.0")
         .bool("false")
-        .later(Part::ReadOnlyMode)
         .truth(|d, v| d.config.sessions.read_only_mode_enabled = v)
         .doc("Without a quorum, serves reads to clients that accept it."),
     property("nio.sessionlessCnxnTimeout", "3.5.0")

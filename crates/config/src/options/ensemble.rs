@@ -64,7 +64,6 @@ pub(super) static MEMBERS: &[Spec] = &[
     file("observerMasterPort", "3.6.0")
         .int("0")
         .limits(i64::MIN, 65535, Outside::Refused)
-        .later(Part::ObserverMaster)
         .number(|d, v| d.config.ensemble.observer_master_port = u16::try_from(v).ok().filter(|&port| port > 0))
         .doc("Port on which followers serve observers; 0 or less: they do not."),
     file("syncEnabled", "3.4.6")
@@ -189,8 +188,7 @@ pub(super) static BETWEEN_SERVERS: &[Spec] = &[
         .int("33554432")
         .unit("bytes")
         .at_least(1, Outside::Default)
-        .later(Part::ObserverMaster)
-        .number(|d, v| d.config.ensemble.observer_master_size_limit_bytes = count(v))
+        .ignored("what an observer lacks is read from memory or the log")
         .doc("Transactions that a follower keeps for observers."),
     flag("leader.nodelay", "3.3.0")
         .bool("true")

@@ -71,6 +71,12 @@ pub fn steady_java() -> Result<Command> {
     java_program(&["steady-java", "steady-work"], "SteadyJava", &java_client_jars()?, &[])
 }
 
+/// The Java client in read-only mode.
+pub fn read_only_java() -> Result<Command> {
+    fetch::require(JAVA_TOOLS)?;
+    java_program(&["read-only-java"], "ReadOnly", &java_client_jars()?, &[])
+}
+
 /// Steady work through Curator; the newest one uses operations that servers before 3.5 do not know.
 pub fn steady_curator() -> Result<Command> {
     fetch::require(JAVA_TOOLS)?;

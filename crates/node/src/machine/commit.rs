@@ -20,7 +20,7 @@ use wire::{DecodeError, ErrorCode, OpCode};
 impl Node {
     /// Whether there is something to commit.
     pub fn has_commits(&self) -> bool {
-        self.core.pipeline.has_commits()
+        self.core.pipeline.has_commits() || self.is_config_due()
     }
 
     /// Applies up to `limit` committed records, so that the caller's lock is held for a bounded time. Events and
@@ -36,6 +36,7 @@ impl Node {
         limit: usize,
         out: &mut impl Outbound,
     ) -> bool {
+        self.write_config(tree, now);
         let mut budget = limit;
         while budget > 0 {
             let Some((batch, range)) = self.core.pipeline.next_commits(budget) else { break };

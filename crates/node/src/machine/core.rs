@@ -28,8 +28,7 @@ pub(super) struct Core {
 impl Core {
     pub fn new(settings: Arc<Settings>, tree: &Tree, now: Now, seed: u64, in_ensemble: bool) -> Core {
         let id = (settings.server_id & 0xff) as u64;
-        let mut sessions =
-            Sessions::new(id, settings.tick_ms, now.wall_ms, now.mono_ms, std::iter::empty());
+        let mut sessions = Sessions::new(id, settings.tick_ms, now.wall_ms, now.mono_ms, std::iter::empty());
         sessions.set_seed(seed);
         Core {
             sessions,

@@ -11,19 +11,35 @@ use wire::frame;
 use wire::reply::{ConnectResponse, PASSWORD_BYTES};
 use wire::request::ConnectRequest;
 
-/// Appends the answer as a whole frame.
-pub(super) fn write_response(out: &mut Vec<u8>, session_id: i64, timeout_ms: i32, read_only: Option<bool>) {
-    let password = if session_id == 0 { [0; PASSWORD_BYTES] } else { session_password(session_id) };
-    let start = frame::begin(out);
-    let response = ConnectResponse { timeout_ms, session_id, password, read_only: read_only.map(|_| false) };
-    response.encode(out);
-    frame::finish(out, start);
+/// The answer to a handshake.
+pub(super) struct Welcome {
+    /// 0: the session is gone.
+    pub session_id: i64,
+    pub timeout_ms: i32,
+    /// Whether this server is in read-only mode; `None` for a client that did not send its own word on that.
+    pub read_only: Option<bool>,
 }
 
-/// The session is gone, or never was the client's.
+impl Welcome {
+    /// Appends it as a whole frame.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let Welcome { session_id, timeout_ms, read_only } = *self;
+        let password = if session_id == 0 { [0; PASSWORD_BYTES] } else { session_password(session_id) };
+        let start = frame::begin(out);
+        ConnectResponse { timeout_ms, session_id, password, read_only }.encode(out);
+        frame::finish(out, start);
+    }
+}
+
+/// Appends the answer of a server that is not in read-only mode; `read_only` is what the client sent.
+pub(super) fn write_response(out: &mut Vec<u8>, session_id: i64, timeout_ms: i32, read_only: Option<bool>) {
+    Welcome { session_id, timeout_ms, read_only: read_only.map(|_| false) }.write(out);
+}
+
+/// The session is gone, or never was the client's. `read_only` as in [`Welcome`].
 pub(super) fn refuse(core: &mut Core, conn: ConnId, read_only: Option<bool>, out: &mut impl Outbound) {
     core.frame.clear();
-    write_response(&mut core.frame, 0, 0, read_only);
+    Welcome { session_id: 0, timeout_ms: 0, read_only }.write(&mut core.frame);
     out.close(conn, Some(&core.frame));
 }
 
@@ -54,6 +70,7 @@ impl Node {
             }
             Role::Leading(_) => self.reattach(now, rq, &request, timeout_ms, out),
             Role::Learning(learning) => learning.connect(&mut self.core, rq, &request, timeout_ms, out),
+            Role::ReadOnly => self.core.connect_read_only(tree, now, rq, &request, timeout_ms, out),
             Role::Idle => out.close(rq.conn, None),
         }
     }
@@ -63,6 +80,7 @@ impl Node {
     fn has_begun(&self, zxid: i64) -> bool {
         let epoch = match &self.role {
             Role::Idle => return false,
+            Role::ReadOnly => self.ensemble.as_ref().map(|e| e.current_epoch()),
             Role::Leading(leading) => leading.control.epoch(),
             Role::Learning(learning) => Some(learning.control.epoch()),
         };
@@ -108,7 +126,7 @@ impl Node {
                 write_response(&mut core.frame, id, timeout_ms, request.read_only);
                 out.welcome(rq.conn, &core.frame, session);
             }
-            None => refuse(core, rq.conn, request.read_only, out),
+            None => refuse(core, rq.conn, request.read_only.map(|_| false), out),
         }
     }
 }

@@ -1,18 +1,17 @@
 //! A leader: requests become transactions, transactions become proposals, and what a quorum has is committed.
 //!
-//! The first half is the same for a server alone. Learners, their packets and what they are sent stand in
-//! [`learners`].
+//! The first half is the same for a server alone. What learners ask for stands in [`requests`].
 
-mod learners;
+mod requests;
 
 use super::core::Core;
+use super::learners::Learners;
 use super::reaper::Reaper;
 use super::waiting::{Awaited, Until, Waiting};
 use super::{Batch, Now, Submitted};
 use crate::outbound::Outbound;
 use crate::prep::{Prep, Refusal, Request};
 use crate::session::Speaker;
-use learners::Learners;
 use planted::{Bug, has};
 use std::borrow::Cow;
 use tree::Tree;

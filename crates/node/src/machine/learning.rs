@@ -3,6 +3,8 @@
 //! What always holds: a transaction is acknowledged only when it is durable here; one is applied only when the leader
 //! said that it is committed and it is durable here.
 
+mod observers;
+
 use super::core::Core;
 use super::waiting::{Awaited, Until, Waiting};
 use super::{Now, Submitted};
@@ -10,22 +12,28 @@ use crate::auth::AuthIds;
 use crate::outbound::{ConnId, Outbound};
 use crate::password::session_password;
 use crate::session::Speaker;
+pub(super) use observers::Observers;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use tree::Tree;
 use wire::jute::Limits;
-use wire::quorum::parts::{Request, Revalidate};
+use wire::quorum::parts::{Request, Revalidate, Revalidated};
 use wire::quorum::{AuthInfo, send};
 use wire::request::ConnectRequest;
 use wire::{ErrorCode, OpCode, Reader};
-use zab::{ServerId, Timing, Zxid, epoch_start};
+use zab::{LearnerKey, ServerId, Timing, Zxid, epoch_start};
 
 /// A session that the leader was asked about.
 struct Revalidating {
     session_id: i64,
-    conn: ConnId,
     timeout_ms: i32,
-    read_only: Option<bool>,
+    asker: Asker,
+}
+
+/// To whom the answer goes.
+enum Asker {
+    Client { conn: ConnId, read_only: Option<bool> },
+    Observer(LearnerKey),
 }
 
 /// How a dump of the tree stands.
@@ -51,7 +59,11 @@ pub(super) struct Learning {
     pub heard_ms: i64,
     /// UPTODATE was read in this turn.
     pub begins_serving: bool,
+    /// Observers that follow this follower.
+    pub observers: Option<Box<Observers>>,
     revalidating: VecDeque<Revalidating>,
+    /// Whose syncs are with the leader, in order: an observer's, or this server's own client's.
+    syncs: VecDeque<Option<LearnerKey>>,
     /// Acknowledged to the leader.
     acked: Zxid,
     last_ping_ms: i64,
@@ -70,7 +82,9 @@ impl Learning {
             held: VecDeque::new(),
             heard_ms: now_ms,
             begins_serving: false,
+            observers: None,
             revalidating: VecDeque::new(),
+            syncs: VecDeque::new(),
             acked: 0,
             last_ping_ms: now_ms,
         }
@@ -123,7 +137,10 @@ impl Learning {
         };
         if op == OpCode::Sync {
             match Reader::with_limits(body, limits).ustring() {
-                Ok(path) => waiting.what = Awaited::Sync { path: path.map(Cow::into_owned) },
+                Ok(path) => {
+                    waiting.what = Awaited::Sync { path: path.map(Cow::into_owned) };
+                    self.syncs.push_back(None);
+                }
                 Err(_) => waiting.what = Awaited::Refusal(ErrorCode::MarshallingError),
             }
         } else if op == OpCode::CloseSession {
@@ -182,43 +199,52 @@ impl Learning {
             out.close(former, None);
         }
         if request.password != Some(&session_password(id)[..]) {
-            return super::handshake::refuse(core, rq.conn, read_only, out);
+            return super::handshake::refuse(core, rq.conn, read_only.map(|_| false), out);
         }
         send::revalidate(&mut self.out, &Revalidate { session_id: id, timeout_ms });
-        self.revalidating.push_back(Revalidating { session_id: id, conn: rq.conn, timeout_ms, read_only });
+        let asker = Asker::Client { conn: rq.conn, read_only };
+        self.revalidating.push_back(Revalidating { session_id: id, timeout_ms, asker });
+    }
+
+    /// The leader has everything up to the oldest sync behind it.
+    pub fn synced(&mut self, core: &mut Core) {
+        let committed = core.pipeline.committed();
+        match self.syncs.pop_front() {
+            Some(Some(key)) => {
+                self.inform_observers(core);
+                if let Some(observers) = &mut self.observers {
+                    observers.learners.owe_sync(committed, key);
+                }
+            }
+            Some(None) | None => core.sync_answered(committed),
+        }
     }
 
     /// The leader has said whether a session lives.
-    pub fn revalidated(
-        &mut self,
-        core: &mut Core,
-        session_id: i64,
-        valid: bool,
-        now: Now,
-        out: &mut impl Outbound,
-    ) {
+    pub fn revalidated(&mut self, core: &mut Core, answer: Revalidated, now: Now, out: &mut impl Outbound) {
+        let session_id = answer.session_id;
         let Some(at) = self.revalidating.iter().position(|r| r.session_id == session_id) else { return };
         let Some(asked) = self.revalidating.remove(at) else { return };
-        if !valid {
-            return super::handshake::refuse(core, asked.conn, asked.read_only, out);
+        match asked.asker {
+            Asker::Observer(key) => {
+                if let Some(observers) = &mut self.observers {
+                    observers.revalidated(key, asked.timeout_ms, answer);
+                }
+            }
+            Asker::Client { conn, read_only } if !answer.valid => {
+                super::handshake::refuse(core, conn, read_only.map(|_| false), out);
+            }
+            Asker::Client { conn, read_only } => {
+                if let Some(former) = core.sessions.client(session_id).filter(|c| *c != conn) {
+                    out.close(former, None);
+                }
+                let session = core.sessions.track(session_id, asked.timeout_ms, now.mono_ms);
+                core.sessions.set_owner(session_id, Some(Speaker::Client(conn)));
+                core.frame.clear();
+                super::handshake::write_response(&mut core.frame, session_id, asked.timeout_ms, read_only);
+                out.welcome(conn, &core.frame, session);
+            }
         }
-        self.attach(core, &asked, now, out);
-    }
-
-    fn attach(&self, core: &mut Core, asked: &Revalidating, now: Now, out: &mut impl Outbound) {
-        if let Some(former) = core.sessions.client(asked.session_id).filter(|c| *c != asked.conn) {
-            out.close(former, None);
-        }
-        let session = core.sessions.track(asked.session_id, asked.timeout_ms, now.mono_ms);
-        core.sessions.set_owner(asked.session_id, Some(Speaker::Client(asked.conn)));
-        core.frame.clear();
-        super::handshake::write_response(
-            &mut core.frame,
-            asked.session_id,
-            asked.timeout_ms,
-            asked.read_only,
-        );
-        out.welcome(asked.conn, &core.frame, session);
     }
 
     /// A connection is gone: this server does not report its session as alive any more.
@@ -230,7 +256,9 @@ impl Learning {
 
     /// Who has been heard since the last ping.
     pub fn answer_ping(&mut self, core: &Core, zxid: Zxid, now: Now) {
-        send::ping_reply(&mut self.out, zxid, core.sessions.renewed_since(self.last_ping_ms));
+        let theirs = self.observers.as_mut().map(|o| o.take_touched()).unwrap_or_default();
+        let own = core.sessions.renewed_since(self.last_ping_ms);
+        send::ping_reply(&mut self.out, zxid, own.chain(theirs));
         self.last_ping_ms = now.mono_ms;
     }
 }

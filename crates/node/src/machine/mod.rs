@@ -5,7 +5,9 @@
 //! replies sent. A standalone server is an ensemble of one and runs through the same steps as the leader of many.
 //!
 //! * [`core`](Core): what every role has. [`pipeline`]: records on their way. [`commit`]: from record to tree.
-//! * [`leading`], [`learning`]: the two roles that serve. [`ensemble`]: how a server comes into one and leaves it.
+//! * [`leading`], [`learning`]: the two roles that serve; [`read_only`]: the rest that is left without a leader.
+//! * [`learners`]: who is kept up to date by this server.
+//! * [`ensemble`]: how a server comes into one and leaves it.
 
 mod batch;
 mod commit;
@@ -13,8 +15,10 @@ mod core;
 mod ensemble;
 mod handshake;
 mod leading;
+mod learners;
 mod learning;
 mod pipeline;
+mod read_only;
 mod reaper;
 mod waiting;
 
@@ -84,6 +88,8 @@ pub struct NodeStats {
     pub standing: Option<Standing>,
     /// Whether clients are served.
     pub is_serving: bool,
+    /// Only those who accept that nothing can be written.
+    pub is_read_only: bool,
     pub epochs: Option<Epochs>,
     /// The sid of the leader that this server follows; its own while leading.
     pub leader: Option<i64>,
@@ -99,6 +105,8 @@ pub struct NodeStats {
 enum Role {
     /// Nobody is served: there is no leader, or this server is not up to date with it.
     Idle,
+    /// There is no leader, and clients that accept it are served what is here.
+    ReadOnly,
     Leading(Box<Leading>),
     Learning(Box<Learning>),
 }
@@ -134,6 +142,7 @@ impl Node {
                     Role::Learning(learning) if learning.is_serving() => {
                         learning.request(&mut self.core, rq, op, xid, body);
                     }
+                    Role::ReadOnly => self.core.request_read_only(tree, now, rq, op, xid, out),
                     Role::Idle | Role::Leading(_) | Role::Learning(_) => out.close(rq.conn, None),
                 },
                 SubmissionKind::Gone => self.gone(rq),
@@ -154,8 +163,10 @@ impl Node {
 
     /// Time passes: sessions whose time is up, containers and TTL znodes to reap, and the ensemble's timers.
     pub fn tick(&mut self, tree: &Tree, now: Now, out: &mut impl Outbound) {
-        if let Role::Leading(leading) = &mut self.role {
-            leading.tick(&mut self.core, tree, now);
+        match &mut self.role {
+            Role::Leading(leading) => leading.tick(&mut self.core, tree, now),
+            Role::ReadOnly => self.core.expire_read_only(now, out),
+            Role::Idle | Role::Learning(_) => {}
         }
         if self.ensemble.is_some() {
             self.tick_ensemble(tree, now, out);
@@ -166,6 +177,7 @@ impl Node {
     pub fn next_tick_ms(&self) -> i64 {
         let role_ms = match &self.role {
             Role::Leading(leading) => leading.next_tick_ms(&self.core),
+            Role::ReadOnly => self.core.sessions.next_deadline_ms().unwrap_or(i64::MAX),
             Role::Idle | Role::Learning(_) => i64::MAX,
         };
         let ensemble_ms = self.ensemble.as_ref().map_or(i64::MAX, |e| e.next_tick_ms());
@@ -181,8 +193,10 @@ impl Node {
     /// its followers at the same time.
     pub fn take_batch(&mut self) -> Option<Arc<Batch>> {
         let batch = self.core.pipeline.take_batch()?;
-        if let Role::Leading(leading) = &mut self.role {
-            leading.propose_to_followers(&batch);
+        match &mut self.role {
+            Role::Leading(leading) => leading.propose_to_followers(&batch),
+            Role::Learning(learning) => learning.inform_observers(&self.core),
+            Role::Idle | Role::ReadOnly => {}
         }
         if let Role::Learning(learning) = &mut self.role
             && has(Bug::AckBeforeSync)
@@ -198,7 +212,7 @@ impl Node {
         match &mut self.role {
             Role::Leading(leading) => leading.durable(&mut self.core, zxid),
             Role::Learning(learning) => learning.durable(zxid),
-            Role::Idle => {}
+            Role::Idle | Role::ReadOnly => {}
         }
     }
 
@@ -220,7 +234,7 @@ impl Node {
     pub fn is_idle(&self) -> bool {
         let prepared = match &self.role {
             Role::Leading(leading) => leading.is_idle(),
-            Role::Idle | Role::Learning(_) => true,
+            Role::Idle | Role::ReadOnly | Role::Learning(_) => true,
         };
         self.core.waiting.is_empty() && self.core.pipeline.is_idle() && prepared
     }

@@ -162,13 +162,18 @@ impl Pipeline {
         self.in_flight.is_empty() && self.building.is_empty()
     }
 
+    /// The last transaction that was handed to the log, or stands in the tree.
+    pub fn handed(&self) -> Zxid {
+        self.held().next_back().map_or(self.durable, |batch| batch.last_zxid())
+    }
+
     /// First and last transaction in memory.
     pub fn window(&self) -> Option<(Zxid, Zxid)> {
         Some((self.window.front()?.first_zxid(), self.window.back()?.last_zxid()))
     }
 
     /// Every batch in memory that was handed to the log, oldest first.
-    fn held(&self) -> impl Iterator<Item = &Arc<Batch>> {
+    fn held(&self) -> impl DoubleEndedIterator<Item = &Arc<Batch>> {
         self.window.iter().chain(&self.in_flight)
     }
 

@@ -29,6 +29,8 @@ use zab::{LearnerKey, Quorum, ServerId, View};
 
 pub(crate) const WAKE: Token = Token(usize::MAX);
 const LISTEN: Token = Token(usize::MAX - 1);
+/// A member serves read-only no sooner than this after it lost its leader: most elections are over by then.
+const READ_ONLY_AFTER_MS: i64 = 2000;
 const LEADER: Token = Token(usize::MAX - 2);
 
 /// What other threads have to say about the quorum port.
@@ -54,6 +56,8 @@ pub(crate) struct QuorumNet {
     learners: BTreeMap<LearnerKey, Link>,
     next_learner: LearnerKey,
     leader: Option<Link>,
+    /// Where an observer finds those that it may follow instead of the leader; empty if there are none.
+    masters: Vec<(String, u16)>,
     /// Attempts to reach a leader; answers to former ones are of no interest.
     attempt: u64,
     dump: Option<(DumpDecoder, i64, Vec<u8>)>,
@@ -97,7 +101,23 @@ pub(crate) fn settings(config: &Config) -> Result<EnsembleSettings, String> {
         },
         force_snapshot_sync: ensemble.force_snapshot_sync,
         leader_serves: ensemble.leader_serves,
+        is_observer_master: ensemble.observer_master_port.is_some(),
+        read_only_after_ms: config.sessions.read_only_mode_enabled.then_some(tick_ms.max(READ_ONLY_AFTER_MS)),
     })
+}
+
+/// The voters' addresses with the port for observers, in an order of this server's own, so that observers spread.
+fn masters(shared: &Shared) -> Vec<(String, u16)> {
+    let ensemble = &shared.config.ensemble;
+    let members = &ensemble.membership;
+    let me = ensemble.my_id.and_then(|id| members.members.get(&id));
+    let is_observer = ensemble.role == Role::Observer || me.is_some_and(|m| m.role == Role::Observer);
+    let Some(port) = ensemble.observer_master_port.filter(|_| is_observer) else { return Vec::new() };
+    let addresses = members.participants().flat_map(|member| &member.addresses);
+    let mut masters: Vec<(String, u16)> = addresses.map(|a| (a.host.clone(), port)).collect();
+    let count = masters.len().max(1);
+    masters.rotate_left(shared.seed as usize % count);
+    masters
 }
 
 impl QuorumNet {
@@ -129,7 +149,6 @@ impl QuorumNet {
             .map(|(id, m)| (*id, m.addresses.iter().map(|a| (a.host.clone(), a.quorum_port)).collect()))
             .collect();
         Ok(QuorumNet {
-            shared,
             poll,
             election,
             addresses,
@@ -138,6 +157,8 @@ impl QuorumNet {
             learners: BTreeMap::new(),
             next_learner: 0,
             leader: None,
+            masters: masters(&shared),
+            shared,
             attempt: 0,
             dump: None,
         })
@@ -371,8 +392,17 @@ impl QuorumNet {
                 self.dump = None;
             }
             Effect::Listen => {
-                if let Err(error) = self.listen() {
+                if let Err(error) = self.listen(None) {
                     node.cannot_lead(&error, out);
+                }
+            }
+            Effect::ListenForObservers => {
+                let port = self.shared.config.ensemble.observer_master_port;
+                if let Err(error) = self.listen(port) {
+                    tracing::warn!(
+                        "observers cannot follow this server, as observerMasterPort cannot be taken: {error}; it goes on \
+                         as a follower without them"
+                    );
                 }
             }
             Effect::StopListening => {
@@ -431,13 +461,21 @@ impl QuorumNet {
 
     fn connect(&mut self, leader: ServerId) {
         self.attempt += 1;
-        let addresses = self.addresses.get(&leader).cloned().unwrap_or_default();
+        let mut addresses = self.addresses.get(&leader).cloned().unwrap_or_default();
+        if !self.masters.is_empty() {
+            // Each attempt begins with the next one.
+            let count = self.masters.len();
+            self.masters.rotate_left(1.min(count - 1));
+            addresses = self.masters.clone();
+        }
         connect::start(&self.shared, self.attempt, addresses);
     }
 
-    fn listen(&mut self) -> Result<(), String> {
+    /// On the quorum port, or on another one of the same address.
+    fn listen(&mut self, instead: Option<u16>) -> Result<(), String> {
         let own = self.addresses.get(&self.me).and_then(|a| a.first()).cloned();
         let (host, port) = own.ok_or("this server has no server.N line of its own")?;
+        let port = instead.unwrap_or(port);
         let host = if self.shared.config.ensemble.quorum_listen_on_all_ips { None } else { Some(host) };
         let address = config::Address { host, port };
         let listener = crate::listen::listen_at(&address, 128)?;

@@ -7,7 +7,9 @@ use super::{Broken, Truth};
 pub fn after_recovery(truth: &Truth, recovered: i64) -> Result<(), Broken> {
     let committed = truth.history.last_committed();
     if recovered < committed {
-        return Err(format!("acknowledged: {committed:#x} had been applied, only {recovered:#x} was recovered"));
+        return Err(format!(
+            "acknowledged: {committed:#x} had been applied, only {recovered:#x} was recovered"
+        ));
     }
     Ok(())
 }

@@ -41,12 +41,17 @@ pub fn same(truth: &Truth, server: usize, tree: &Tree) -> Result<(), Broken> {
         return Err(format!("agreement: server {} serves {zxid:#x}, committed is {last:#x}", server + 1));
     }
     if tree.digest_mismatches() > 0 {
-        return Err(format!("agreement: a digest differs from that of its record on server {} at {zxid:#x}", server + 1));
+        return Err(format!(
+            "agreement: a digest differs from that of its record on server {} at {zxid:#x}",
+            server + 1
+        ));
     }
     match truth.history.digest(zxid) {
         Some(digest) if digest == tree.digest() => Ok(()),
         Some(_) => Err(format!("agreement: server {} has another tree at {zxid:#x}", server + 1)),
-        None => Err(format!("agreement: server {} stands at {zxid:#x}, which was never committed", server + 1)),
+        None => {
+            Err(format!("agreement: server {} stands at {zxid:#x}, which was never committed", server + 1))
+        }
     }
 }
 

@@ -109,7 +109,8 @@ impl History {
         if zxid != last + 1 && !next_epoch {
             return Err(format!("agreement: {zxid:#x} was committed behind {last:#x}"));
         }
-        let payload = self.proposed.get(&zxid).ok_or(format!("{zxid:#x} was committed but never proposed"))?.clone();
+        let payload =
+            self.proposed.get(&zxid).ok_or(format!("{zxid:#x} was committed but never proposed"))?.clone();
         let record = TxnRecord::decode(&payload, Limits::default()).map_err(|e| format!("{zxid:#x}: {e}"))?;
         let (outcome, events) = self.model.apply(&record);
         let created =

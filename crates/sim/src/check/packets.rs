@@ -20,10 +20,16 @@ pub fn from_learner(truth: &Truth, server: usize, packet: &Packet<'_>) -> Result
         }
         Some(PacketKind::Ack) => {
             if !replica.has_durably(zxid) {
-                return Err(format!("packets: server {} acknowledges {zxid:#x} without having it on its disk", server + 1));
+                return Err(format!(
+                    "packets: server {} acknowledges {zxid:#x} without having it on its disk",
+                    server + 1
+                ));
             }
             if !truth.history.is_proposed(zxid) {
-                return Err(format!("packets: server {} acknowledges {zxid:#x}, which nobody proposed", server + 1));
+                return Err(format!(
+                    "packets: server {} acknowledges {zxid:#x}, which nobody proposed",
+                    server + 1
+                ));
             }
         }
         Some(PacketKind::AckEpoch) if zxid > replica.durable => {
@@ -43,9 +49,10 @@ pub fn from_leader(truth: &Truth, server: usize, packet: &Packet<'_>) -> Result<
     let replica = &truth.replicas[server];
     let epoch = packet.zxid >> 32;
     match packet.kind() {
-        Some(PacketKind::LeaderInfo) if replica.accepted_epoch < epoch => {
-            Err(format!("packets: server {} offers epoch {epoch} without having accepted it on its disk", server + 1))
-        }
+        Some(PacketKind::LeaderInfo) if replica.accepted_epoch < epoch => Err(format!(
+            "packets: server {} offers epoch {epoch} without having accepted it on its disk",
+            server + 1
+        )),
         Some(PacketKind::UpToDate) if replica.current_epoch < epoch => {
             Err(format!("packets: server {} says UPTODATE without the epoch on its disk", server + 1))
         }

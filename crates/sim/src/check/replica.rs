@@ -43,7 +43,10 @@ impl Replica {
     /// Transactions behind `after` up to `through`.
     pub fn between(&self, after: i64, through: i64) -> impl Iterator<Item = i64> {
         let through = through.max(after);
-        self.log.range((std::ops::Bound::Excluded(after), std::ops::Bound::Included(through.max(after + 1)))).copied().filter(move |z| *z <= through)
+        self.log
+            .range((std::ops::Bound::Excluded(after), std::ops::Bound::Included(through.max(after + 1))))
+            .copied()
+            .filter(move |z| *z <= through)
     }
 
     pub fn base(&self) -> i64 {

@@ -13,5 +13,7 @@ pub fn answered(truth: &mut Truth, zxid: i64, floor: i64) -> Result<(), Broken> 
     if zxid > floor {
         return Ok(());
     }
-    Err(format!("writes: a write came out as {zxid:#x}, though {floor:#x} had been answered before it was asked for"))
+    Err(format!(
+        "writes: a write came out as {zxid:#x}, though {floor:#x} had been answered before it was asked for"
+    ))
 }

@@ -223,7 +223,8 @@ impl Client {
         };
         let start = frame::begin(out);
         RequestHeader { xid, op: op.code() }.encode(out);
-        stage.trace(|| format!("client {}: {op:?} {path} as {xid} to server {}", self.index, self.server + 1));
+        stage
+            .trace(|| format!("client {}: {op:?} {path} as {xid} to server {}", self.index, self.server + 1));
         let floor = writes::asked(&stage.truth);
         self.pending.push_back(Pending { xid, op, path, watch, sent_us: stage.now_us, floor });
         start
@@ -317,7 +318,12 @@ impl Client {
         let again = self.session == response.session_id;
         stage.trace(|| {
             let how = if again { "goes on" } else { "begins" };
-            format!("client {}: session {:#x} {how} on server {}", self.index, response.session_id, self.server + 1)
+            format!(
+                "client {}: session {:#x} {how} on server {}",
+                self.index,
+                response.session_id,
+                self.server + 1
+            )
         });
         self.session = response.session_id;
         if again {

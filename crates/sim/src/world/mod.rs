@@ -146,7 +146,9 @@ impl World {
                     self.deliver(wire, to, Parcel::End);
                 }
             }
-            Some(Event::Server { server, life, what }) => self.servers[server].local(life, what, &mut self.stage),
+            Some(Event::Server { server, life, what }) => {
+                self.servers[server].local(life, what, &mut self.stage)
+            }
             Some(Event::Restart { server }) => self.servers[server].restart(&mut self.stage),
             Some(Event::Act { client }) => self.clients[client].act(&mut self.stage),
             Some(Event::Trouble(trouble)) => self.trouble(trouble),

@@ -138,7 +138,14 @@ impl Net {
     }
 
     /// Sends towards `to`; gives the time of the arrival.
-    pub fn send(&mut self, id: WireId, to: Side, parcel: Parcel, now_us: u64, latency_us: u64) -> Option<u64> {
+    pub fn send(
+        &mut self,
+        id: WireId,
+        to: Side,
+        parcel: Parcel,
+        now_us: u64,
+        latency_us: u64,
+    ) -> Option<u64> {
         let wire = self.wires.get_mut(&id)?;
         let slow_us = self.slow_us[wire.hosts[1 - to] * self.hosts + wire.hosts[to]];
         let lane = &mut wire.lanes[to];
@@ -192,7 +199,10 @@ impl Net {
     /// Connections with an end at this host that is open, and which end it is.
     pub fn of_host(&self, host: Host) -> Vec<(WireId, Side)> {
         let sides = self.wires.iter().flat_map(|(id, w)| (0..2).map(move |side| (*id, w, side)));
-        sides.filter(|(_, w, side)| w.hosts[*side] == host && w.open[*side]).map(|(id, _, side)| (id, side)).collect()
+        sides
+            .filter(|(_, w, side)| w.hosts[*side] == host && w.open[*side])
+            .map(|(id, _, side)| (id, side))
+            .collect()
     }
 
     /// Arrivals that were missed and can come now: connection, receiving side, how many.

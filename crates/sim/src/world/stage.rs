@@ -11,14 +11,28 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 /// Something that happens.
 pub(super) enum Event {
-    Arrive { wire: WireId, to: Side },
+    Arrive {
+        wire: WireId,
+        to: Side,
+    },
     /// A connection breaks, as this side sees it.
-    Break { wire: WireId, to: Side },
+    Break {
+        wire: WireId,
+        to: Side,
+    },
     /// Within a server. `life` is its process's, so that what a crash cut off does not reach the next one.
-    Server { server: usize, life: u64, what: Local },
-    Restart { server: usize },
+    Server {
+        server: usize,
+        life: u64,
+        what: Local,
+    },
+    Restart {
+        server: usize,
+    },
     /// The client's own clock.
-    Act { client: usize },
+    Act {
+        client: usize,
+    },
     Trouble(Trouble),
 }
 
@@ -146,7 +160,9 @@ impl Stage {
         match &entry.event {
             Event::Arrive { wire, to } => self.absorb(wire << 8 | *to as u64),
             Event::Break { wire, to } => self.absorb(wire << 8 | 0x80 | *to as u64),
-            Event::Server { server, life, what } => self.absorb((*server as u64) << 32 | life << 8 | what.tag()),
+            Event::Server { server, life, what } => {
+                self.absorb((*server as u64) << 32 | life << 8 | what.tag())
+            }
             Event::Restart { server } => self.absorb(0x100 | *server as u64),
             Event::Act { client } => self.absorb(0x200 | *client as u64),
             Event::Trouble(_) => self.absorb(0x300),

@@ -12,7 +12,9 @@ pub(super) enum Trouble {
     Strike,
     /// Nothing gets through between these any more.
     Heal(Vec<(Host, Host)>),
-    Resume { server: usize },
+    Resume {
+        server: usize,
+    },
     Hurry(Vec<(Host, Host)>),
 }
 

@@ -6,7 +6,7 @@ use crate::quorum::ServerId;
 
 /// How far a learner has come. It never goes back: after a failure it connects anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     Connected,
     /// It has said who it is.
     Greeted,
@@ -24,7 +24,7 @@ pub(super) enum Stage {
 }
 
 #[derive(Debug)]
-pub(super) struct Learner {
+pub(crate) struct Learner {
     pub stage: Stage,
     pub kind: LearnerKind,
     pub server: Option<ServerId>,

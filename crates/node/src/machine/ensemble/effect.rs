@@ -28,6 +28,8 @@ pub enum Effect {
     DisconnectFromLeader,
     /// Take learners on the quorum port.
     Listen,
+    /// Take observers on the port for them, while following.
+    ListenForObservers,
     StopListening,
     CloseLearner(LearnerKey),
     /// Every client connection must end; it was told so in the mail already.
@@ -107,6 +109,7 @@ pub enum Report {
     OldLearner { server: Option<ServerId> },
     Established { epoch: i64 },
     Serving { leader: ServerId, epoch: i64 },
+    ReadOnly,
 }
 
 impl Report {
@@ -124,6 +127,7 @@ impl Report {
             | Report::CannotListen { .. }
             | Report::LearnerDismissed { .. }
             | Report::OldLearner { .. }
+            | Report::ReadOnly
             | Report::LearnerUnreadable { .. } => true,
             Report::Looking { .. }
             | Report::Elected { .. }
@@ -210,6 +214,10 @@ impl fmt::Display for Report {
             ),
             Report::LearnerLeft { server } => write!(out, "{} has left", Server(*server)),
             Report::Established { epoch } => write!(out, "epoch {epoch} begins, and this server leads it"),
+            Report::ReadOnly => write!(
+                out,
+                "there is still no leader: clients that accept it are served read-only until there is one"
+            ),
             Report::Serving { leader, epoch } => {
                 write!(out, "up to date with the leader, server {leader}, in epoch {epoch}")
             }

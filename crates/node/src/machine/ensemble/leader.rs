@@ -3,33 +3,78 @@
 use super::{DiskTask, Effect, Located, Node, Report, Role};
 use crate::limits::LEARNERS;
 use crate::machine::Now;
+use crate::machine::learners::Learners;
 use crate::outbound::Outbound;
 use tree::Tree;
 use wire::DecodeError;
 use wire::jute::Limits;
 use wire::quorum::parts::{self, LearnerInfo, Request, Revalidate, Touches};
-use wire::quorum::{Packet, PacketKind, send};
-use zab::{Greeting, LeaderEffect, LearnerKey, LearnerKind, Zxid, epoch_of, epoch_start};
+use wire::quorum::{Packet, PacketKind};
+use zab::{Greeting, LeaderEffect, LearnerKey, LearnerKind, ServerId, Zxid, epoch_of, epoch_start};
 
 impl Node {
-    /// A connection on the quorum port. `false` if it is not wanted: close it.
+    /// A connection of a learner. `false` if it is not wanted: close it.
     pub fn learner_connected(&mut self, key: LearnerKey, now: Now) -> bool {
-        let Role::Leading(leading) = &mut self.role else { return false };
-        if leading.learners.keys().len() >= LEARNERS {
+        let Some(learners) = self.learners() else { return false };
+        if learners.keys().len() >= LEARNERS {
             return false;
         }
-        leading.learners.connected(key);
-        leading.control.connected(key, now.mono_ms);
+        learners.connected(key);
+        match &mut self.role {
+            Role::Leading(leading) => leading.control.connected(key, now.mono_ms),
+            Role::Learning(learning) => {
+                if let Some(observers) = &mut learning.observers {
+                    observers.control.connected(key, now.mono_ms);
+                }
+            }
+            Role::Idle | Role::ReadOnly => {}
+        }
         true
+    }
+
+    /// Those that this server keeps up to date, if it does that at all.
+    pub(super) fn learners(&mut self) -> Option<&mut Learners> {
+        match &mut self.role {
+            Role::Leading(leading) => Some(&mut leading.learners),
+            Role::Learning(learning) => learning.observers.as_mut().map(|observers| &mut observers.learners),
+            Role::Idle | Role::ReadOnly => None,
+        }
     }
 
     /// A learner's connection has ended.
     pub fn learner_gone(&mut self, key: LearnerKey) {
-        let (Role::Leading(leading), Some(ensemble)) = (&mut self.role, &mut self.ensemble) else { return };
-        let server = leading.control.learner_server(key);
+        let server = self.learner_server(key);
+        let Some(ensemble) = &mut self.ensemble else { return };
+        if matches!(self.role, Role::Idle | Role::ReadOnly) {
+            return;
+        }
         ensemble.effects.push(Effect::Report(Report::LearnerLeft { server }));
-        leading.learners.gone(key);
-        leading.control.gone(key);
+        self.forget_learner(key);
+    }
+
+    /// Whatever was known of it, for whoever knew it.
+    pub(super) fn forget_learner(&mut self, key: LearnerKey) {
+        match &mut self.role {
+            Role::Leading(leading) => {
+                leading.learners.gone(key);
+                leading.control.gone(key);
+            }
+            Role::Learning(learning) => {
+                if let Some(observers) = &mut learning.observers {
+                    observers.learners.gone(key);
+                    observers.control.gone(key);
+                }
+            }
+            Role::Idle | Role::ReadOnly => {}
+        }
+    }
+
+    fn learner_server(&self, key: LearnerKey) -> Option<ServerId> {
+        match &self.role {
+            Role::Leading(leading) => leading.control.learner_server(key),
+            Role::Learning(learning) => learning.observers.as_ref()?.control.server(key),
+            Role::Idle | Role::ReadOnly => None,
+        }
     }
 
     /// Bytes from a learner.
@@ -41,9 +86,16 @@ impl Node {
         now: Now,
         out: &mut impl Outbound,
     ) {
-        let Role::Leading(leading) = &mut self.role else { return };
-        leading.control.heard(key, now.mono_ms);
-        let Some(kept) = leading.learners.inbound(key) else { return };
+        match &mut self.role {
+            Role::Leading(leading) => leading.control.heard(key, now.mono_ms),
+            Role::Learning(learning) => {
+                if let Some(observers) = &mut learning.observers {
+                    observers.control.heard(key, now.mono_ms);
+                }
+            }
+            Role::Idle | Role::ReadOnly => return,
+        }
+        let Some(kept) = self.learners().and_then(|learners| learners.inbound(key)) else { return };
         let mut inbound = std::mem::take(kept);
         inbound.extend_from_slice(bytes);
         let limits = Limits { field_bytes: self.core.settings.max_record };
@@ -79,17 +131,15 @@ impl Node {
             return self.dismiss_unreadable(key, error);
         }
         inbound.drain(..used);
-        if let Role::Leading(leading) = &mut self.role
-            && let Some(kept) = leading.learners.inbound(key)
-        {
+        if let Some(kept) = self.learners().and_then(|learners| learners.inbound(key)) {
             *kept = inbound;
         }
         self.finish_resignation(out);
     }
 
     fn dismiss_unreadable(&mut self, key: LearnerKey, error: DecodeError) {
-        let (Role::Leading(leading), Some(ensemble)) = (&mut self.role, &mut self.ensemble) else { return };
-        let server = leading.control.learner_server(key);
+        let server = self.learner_server(key);
+        let Some(ensemble) = &mut self.ensemble else { return };
         let report = Report::LearnerUnreadable { server, error: error.to_string() };
         ensemble.effects.push(Effect::Report(report));
         ensemble.effects.push(Effect::CloseLearner(key));
@@ -97,7 +147,9 @@ impl Node {
     }
 
     fn acknowledged(&mut self, key: LearnerKey, zxid: Zxid, tree: &Tree, now: Now) {
-        let (Role::Leading(leading), Some(ensemble)) = (&mut self.role, &mut self.ensemble) else { return };
+        let (Role::Leading(leading), Some(ensemble)) = (&mut self.role, &mut self.ensemble) else {
+            return self.observer_acknowledged(key, zxid, tree);
+        };
         let mut effects = std::mem::take(&mut ensemble.leader_out);
         let committed = leading.control.acknowledged(key, zxid, now.mono_ms, &mut effects);
         // The epoch may have begun by this very packet; then nothing is committed yet.
@@ -117,7 +169,7 @@ impl Node {
         out: &mut impl Outbound,
     ) -> Result<(), DecodeError> {
         let (Role::Leading(leading), Some(ensemble)) = (&mut self.role, &mut self.ensemble) else {
-            return Ok(());
+            return self.observer_packet(key, packet, tree);
         };
         let mut effects = std::mem::take(&mut ensemble.leader_out);
         match packet.kind() {
@@ -127,10 +179,14 @@ impl Node {
                     ensemble.effects.push(Effect::Report(Report::OldLearner { server: greeting.server }));
                 }
                 leading.control.greeted(key, greeting, &mut effects);
+                let server = leading.control.learner_server(key).unwrap_or(0);
+                leading.learners.introduce(key, LearnerKind::Follower, server);
             }
             Some(PacketKind::ObserverInfo) => {
                 let greeting = greeting(packet, LearnerKind::Observer)?;
                 leading.control.greeted(key, greeting, &mut effects);
+                let server = leading.control.learner_server(key).unwrap_or(0);
+                leading.learners.introduce(key, LearnerKind::Observer, server);
             }
             Some(PacketKind::AckEpoch) => {
                 let current = parts::ack_epoch(packet.required_data()?)?;
@@ -183,39 +239,29 @@ impl Node {
                     ensemble.tasks.push_back(DiskTask::SaveAcceptedEpoch(epoch));
                 }
                 LeaderEffect::SaveCurrentEpoch(epoch) => {
-                    leading.learners.config = ensemble.config_text(epoch);
+                    leading.learners.config =
+                        ensemble.told_config(epoch, self.core.settings.reconfig_enabled);
                     ensemble.tasks.push_back(DiskTask::SaveCurrentEpoch(epoch));
                 }
-                LeaderEffect::SendLeaderInfo { to, epoch } => {
-                    if let Some(out) = leading.learners.out(to) {
-                        send::leader_info(out, epoch as i32);
-                    }
-                }
-                LeaderEffect::Synchronize { to, last } => {
-                    let force = ensemble.settings.force_snapshot_sync;
-                    leading.synchronize(&self.core, tree, to, last, force, &mut ensemble.effects);
-                }
-                LeaderEffect::SendUpToDate { to } => {
-                    if let Some(out) = leading.learners.out(to) {
-                        send::up_to_date(out);
-                    }
-                }
-                LeaderEffect::PingAll => {
+                LeaderEffect::SendLeaderInfo { .. }
+                | LeaderEffect::Synchronize { .. }
+                | LeaderEffect::SendUpToDate { .. }
+                | LeaderEffect::PingAll => {
                     let last = leading.control.broadcast().last_proposed();
-                    leading.learners.ping(last);
+                    let source = leading.source(&self.core, tree, ensemble.settings.force_snapshot_sync);
+                    leading.learners.obey(&effect, &source, last, &mut ensemble.effects);
                 }
                 LeaderEffect::Established { epoch } => {
                     ensemble.effects.push(Effect::Report(Report::Established { epoch }));
                     ensemble.election.synced(epoch);
-                    leading.begin_announcing(epoch_start(epoch));
+                    leading.learners.begin_announcing(epoch_start(epoch));
                     leading.begin(&mut self.core, tree, now);
                 }
                 LeaderEffect::Close { learner, why } => {
                     let server = leading.control.learner_server(learner);
                     ensemble.effects.push(Effect::Report(Report::LearnerDismissed { server, why }));
                     ensemble.effects.push(Effect::CloseLearner(learner));
-                    leading.learners.gone(learner);
-                    leading.control.gone(learner);
+                    self.forget_learner(learner);
                 }
                 LeaderEffect::Resign { why } => ensemble.resigned = Some(why),
             }
@@ -236,19 +282,42 @@ impl Node {
 
     /// The log was searched for a learner's last transaction. `None`: it is not there, or too far back.
     pub fn located(&mut self, key: LearnerKey, located: Option<Located>, tree: &Tree) {
-        let (Role::Leading(leading), Some(ensemble)) = (&mut self.role, &mut self.ensemble) else { return };
-        leading.located(&self.core, tree, key, located, &mut ensemble.effects);
+        let Some(ensemble) = &mut self.ensemble else { return };
+        match &mut self.role {
+            Role::Leading(leading) => {
+                let source = leading.source(&self.core, tree, false);
+                leading.learners.located(&source, key, located, &mut ensemble.effects);
+            }
+            Role::Learning(learning) => {
+                let Some(observers) = &mut learning.observers else { return };
+                let source = observers.source(&self.core, tree, false);
+                observers.learners.located(&source, key, located, &mut ensemble.effects);
+            }
+            Role::Idle | Role::ReadOnly => {}
+        }
     }
 
     /// A learner was sent everything up to `through`, by a dump or from the log.
     pub fn streamed(&mut self, key: LearnerKey, through: Zxid, tree: &Tree, now: Now) {
-        let (Role::Leading(leading), Some(ensemble)) = (&mut self.role, &mut self.ensemble) else { return };
-        leading.control.heard(key, now.mono_ms);
-        leading.catch_up(&self.core, tree, key, through, &mut ensemble.effects);
+        let Some(ensemble) = &mut self.ensemble else { return };
+        match &mut self.role {
+            Role::Leading(leading) => {
+                leading.control.heard(key, now.mono_ms);
+                let source = leading.source(&self.core, tree, false);
+                leading.learners.catch_up(&source, key, through, &mut ensemble.effects);
+            }
+            Role::Learning(learning) => {
+                let Some(observers) = &mut learning.observers else { return };
+                observers.control.heard(key, now.mono_ms);
+                let source = observers.source(&self.core, tree, false);
+                observers.learners.catch_up(&source, key, through, &mut ensemble.effects);
+            }
+            Role::Idle | Role::ReadOnly => {}
+        }
     }
 }
 
-fn greeting(packet: &Packet<'_>, kind: LearnerKind) -> Result<Greeting, DecodeError> {
+pub(super) fn greeting(packet: &Packet<'_>, kind: LearnerKind) -> Result<Greeting, DecodeError> {
     let info = LearnerInfo::decode(packet.data)?;
     Ok(Greeting {
         kind,

@@ -40,7 +40,7 @@ impl Node {
                 Report::LeaderGone { leader: learning.leader, error: error.to_owned() }
             }
             (Role::Idle, Phase::Connecting { leader, .. }) => Report::LeaderOutOfReach { leader },
-            (Role::Idle | Role::Leading(_), _) => return,
+            (Role::Idle | Role::ReadOnly | Role::Leading(_), _) => return,
         };
         self.leave(report, out);
     }
@@ -57,7 +57,7 @@ impl Node {
     pub fn wants_leader_bytes(&self) -> bool {
         match &self.role {
             Role::Learning(learning) => !learning.is_busy,
-            Role::Idle | Role::Leading(_) => false,
+            Role::Idle | Role::ReadOnly | Role::Leading(_) => false,
         }
     }
 
@@ -97,6 +97,9 @@ impl Node {
             // What came meanwhile stands behind.
             inbound.append(&mut learning.inbound);
             learning.inbound = inbound;
+        }
+        if let Role::Learning(learning) = &mut self.role {
+            learning.inform_observers(&self.core);
         }
         self.begin_serving(tree, now);
         // A sync may be answered with nothing to apply.
@@ -197,12 +200,9 @@ impl Node {
             Step::AnswerPing => learning.answer_ping(&self.core, packet.zxid, now),
             Step::AnswerRevalidate => {
                 let answer = packet.required_data().and_then(Revalidated::decode).map_err(unreadable)?;
-                learning.revalidated(&mut self.core, answer.session_id, answer.valid, now, out);
+                learning.revalidated(&mut self.core, answer, now, out);
             }
-            Step::AnswerSync => {
-                let committed = self.core.pipeline.committed();
-                self.core.sync_answered(committed);
-            }
+            Step::AnswerSync => learning.synced(&mut self.core),
         }
         Ok(())
     }
@@ -274,7 +274,7 @@ impl Node {
                 learning.is_busy = false;
                 self.read_leader(tree, now, out);
             }
-            Role::Idle => {}
+            Role::Idle | Role::ReadOnly => {}
         }
     }
 
@@ -292,7 +292,7 @@ impl Node {
                 learning.is_busy = false;
                 self.read_leader(tree, now, out);
             }
-            Role::Idle => {}
+            Role::Idle | Role::ReadOnly => {}
         }
     }
 
@@ -338,6 +338,8 @@ impl Node {
             self.core.pipeline.forget_window();
         }
         ensemble.election.synced(epoch);
+        ensemble.config_due = true;
         ensemble.effects.push(Effect::Report(Report::Serving { leader: learning.leader, epoch }));
+        self.begin_observer_master(now.mono_ms);
     }
 }

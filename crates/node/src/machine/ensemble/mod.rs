@@ -11,11 +11,13 @@
 //! same, and a vote can be cast with the last zxid of both. Whatever of it was never committed is cut off by the next
 //! leader. Clients are let go before, so nobody sees it.
 //!
-//! The rest stands in [`leader`] (packets from learners) and [`learner`] (packets from the leader).
+//! The rest stands in [`leader`] (packets from learners), [`learner`] (packets from the leader) and [`observer_master`]
+//! (packets from observers of a follower).
 
 mod effect;
 mod leader;
 mod learner;
+mod observer_master;
 
 use super::core::Core;
 use super::leading::Leading;
@@ -49,6 +51,17 @@ pub struct EnsembleSettings {
     pub force_snapshot_sync: bool,
     /// `zookeeper.leaderServes`
     pub leader_serves: bool,
+    /// `observerMasterPort` is set: as a follower, this server serves observers.
+    pub is_observer_master: bool,
+    /// How long there must be no leader before clients are served without one; `None`: they never are.
+    pub read_only_after_ms: Option<i64>,
+}
+
+impl EnsembleSettings {
+    /// The configuration as members show and send it, under this version.
+    fn config_text(&self, version: i64) -> String {
+        format!("{}\nversion={version:x}", self.config_lines)
+    }
 }
 
 /// What the epoch files hold.
@@ -61,7 +74,10 @@ pub struct Epochs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Draining,
-    Looking,
+    Looking {
+        /// When to serve without a leader, if it does not yet.
+        read_only_at_ms: i64,
+    },
     Connecting {
         leader: ServerId,
         until_ms: i64,
@@ -82,6 +98,10 @@ pub(super) struct Ensemble {
     /// Tasks that were taken and are not done.
     tasks_running: usize,
     resigned: Option<Resignation>,
+    /// Read-only mode has ended: its clients are to be told at the next tick, which is due.
+    closes_clients: bool,
+    /// The tree does not show the configuration yet.
+    config_due: bool,
     /// Kept for their capacity.
     election_out: Vec<election::Effect>,
     leader_out: Vec<LeaderEffect>,
@@ -89,20 +109,28 @@ pub(super) struct Ensemble {
 
 impl Ensemble {
     pub fn next_tick_ms(&self) -> i64 {
+        if self.closes_clients {
+            return 0;
+        }
         match self.phase {
             Phase::Draining | Phase::InRole => i64::MAX,
-            Phase::Looking => self.election.next_tick_ms(),
+            Phase::Looking { read_only_at_ms } => self.election.next_tick_ms().min(read_only_at_ms),
             Phase::Connecting { until_ms, .. } => until_ms,
         }
     }
 
-    /// The configuration as the leader of `epoch` tells it: one that never changed gets its version then.
-    fn config_text(&self, epoch: i64) -> String {
+    /// The configuration as the leader of `epoch` tells it: one that never changed gets its version then, if it may
+    /// change at all.
+    fn told_config(&self, epoch: i64, may_change: bool) -> String {
         let version = match self.settings.view.version {
-            0 => epoch_start(epoch),
+            0 if may_change => epoch_start(epoch),
             version => version,
         };
-        format!("{}\nversion={version:x}", self.settings.config_lines)
+        self.settings.config_text(version)
+    }
+
+    pub fn current_epoch(&self) -> i64 {
+        self.epochs.current
     }
 }
 
@@ -126,6 +154,8 @@ impl Node {
             tasks: VecDeque::new(),
             tasks_running: 0,
             resigned: None,
+            closes_clients: false,
+            config_due: true,
             election_out: Vec::new(),
             leader_out: Vec::new(),
             settings: ensemble,
@@ -156,8 +186,15 @@ impl Node {
             Role::Leading(leading) => {
                 leading.learners.for_each_out(|key, out| each(Peer::Learner(key), out));
             }
-            Role::Learning(learning) if !learning.out.is_empty() => each(Peer::Leader, &mut learning.out),
-            Role::Learning(_) | Role::Idle => {}
+            Role::Learning(learning) => {
+                if !learning.out.is_empty() {
+                    each(Peer::Leader, &mut learning.out);
+                }
+                if let Some(observers) = &mut learning.observers {
+                    observers.learners.for_each_out(|key, out| each(Peer::Learner(key), out));
+                }
+            }
+            Role::Idle | Role::ReadOnly => {}
         }
     }
 
@@ -170,7 +207,9 @@ impl Node {
         if ensemble.phase != Phase::Draining || !drained {
             return;
         }
-        ensemble.phase = Phase::Looking;
+        let grace_ms = ensemble.settings.read_only_after_ms;
+        let read_only_at_ms = grace_ms.map_or(i64::MAX, |ms| now.mono_ms + ms);
+        ensemble.phase = Phase::Looking { read_only_at_ms };
         let zxid = tree.last_zxid();
         self.core.pipeline.restart(zxid);
         let own = OwnVote { zxid, epoch: ensemble.epochs.current };
@@ -202,6 +241,11 @@ impl Node {
 
     fn elected(&mut self, leader: ServerId, standing: Standing, tree: &Tree, now: Now) {
         let Some(ensemble) = &mut self.ensemble else { return };
+        if matches!(self.role, Role::ReadOnly) {
+            // They move on to where they can write.
+            self.role = Role::Idle;
+            ensemble.closes_clients = true;
+        }
         if standing != Standing::Leading {
             let until_ms = now.mono_ms + ensemble.settings.connect_ms;
             ensemble.phase = Phase::Connecting { leader, until_ms };
@@ -214,9 +258,8 @@ impl Node {
         let mut out = std::mem::take(&mut ensemble.leader_out);
         let control = Leader::new(
             ensemble.settings.me,
-            ensemble.settings.view.quorum.clone(),
+            &ensemble.settings.view,
             ensemble.settings.timing,
-            ensemble.settings.view.version,
             history,
             ensemble.epochs.accepted,
             now.mono_ms,
@@ -256,14 +299,25 @@ impl Node {
 
     pub(super) fn tick_ensemble(&mut self, tree: &Tree, now: Now, out: &mut impl Outbound) {
         let Some(ensemble) = &mut self.ensemble else { return };
-        match ensemble.phase {
+        if std::mem::take(&mut ensemble.closes_clients) {
+            out.close_all();
+            ensemble.effects.push(Effect::CloseClients);
+        }
+        match &mut ensemble.phase {
             Phase::Draining => {}
-            Phase::Looking => {
+            Phase::Looking { read_only_at_ms } => {
+                if now.mono_ms >= *read_only_at_ms {
+                    *read_only_at_ms = i64::MAX;
+                    ensemble.effects.push(Effect::Report(Report::ReadOnly));
+                    self.begin_read_only(tree);
+                }
+                let Some(ensemble) = &mut self.ensemble else { return };
                 let mut effects = std::mem::take(&mut ensemble.election_out);
                 ensemble.election.tick(now.mono_ms, &mut effects);
                 self.carry_out_election(&mut effects, tree, now);
             }
-            Phase::Connecting { leader, until_ms } if now.mono_ms >= until_ms => {
+            Phase::Connecting { leader, until_ms } if now.mono_ms >= *until_ms => {
+                let leader = *leader;
                 self.leave(Report::LeaderOutOfReach { leader }, out);
             }
             Phase::Connecting { .. } => {}
@@ -289,10 +343,11 @@ impl Node {
                 // While the disk works, nothing is read, so nothing can be heard.
                 if silent_ms > limit_ms && !learning.is_busy {
                     let report = Report::LeaderSilent { leader: learning.leader, silent_ms };
-                    self.leave(report, out);
+                    return self.leave(report, out);
                 }
+                self.tick_observer_master(tree, now.mono_ms);
             }
-            Role::Idle => {}
+            Role::Idle | Role::ReadOnly => {}
         }
     }
 
@@ -303,9 +358,11 @@ impl Node {
             Role::Leading(leading) => leading.control.next_tick_ms(),
             Role::Learning(learning) if learning.is_busy => i64::MAX,
             Role::Learning(learning) => {
-                learning.heard_ms + learning.silence_limit_ms(ensemble.settings.timing) + 1
+                let limit_ms = learning.silence_limit_ms(ensemble.settings.timing);
+                let observers_ms = learning.observers.as_ref().map_or(i64::MAX, |o| o.control.next_tick_ms());
+                (learning.heard_ms + limit_ms + 1).min(observers_ms)
             }
-            Role::Idle => i64::MAX,
+            Role::Idle | Role::ReadOnly => i64::MAX,
         }
     }
 
@@ -313,17 +370,21 @@ impl Node {
     pub(super) fn leave(&mut self, why: Report, out: &mut impl Outbound) {
         let Some(ensemble) = &mut self.ensemble else { return };
         ensemble.effects.push(Effect::Report(why));
-        match (&mut self.role, ensemble.phase) {
-            (Role::Leading(leading), _) => {
-                for key in leading.learners.keys() {
-                    ensemble.effects.push(Effect::CloseLearner(key));
-                }
-                ensemble.effects.push(Effect::StopListening);
-            }
+        let learners = match &self.role {
+            Role::Leading(leading) => Some(leading.learners.keys()),
+            Role::Learning(learning) => learning.observers.as_ref().map(|o| o.learners.keys()),
+            Role::Idle | Role::ReadOnly => None,
+        };
+        if let Some(keys) = learners {
+            ensemble.effects.extend(keys.into_iter().map(Effect::CloseLearner));
+            ensemble.effects.push(Effect::StopListening);
+        }
+        match (&self.role, ensemble.phase) {
+            (Role::Leading(_), _) => {}
             (Role::Learning(_), _) | (Role::Idle, Phase::Connecting { .. }) => {
                 ensemble.effects.push(Effect::DisconnectFromLeader);
             }
-            (Role::Idle, _) => {}
+            (Role::Idle | Role::ReadOnly, _) => {}
         }
         out.close_all();
         ensemble.effects.push(Effect::CloseClients);
@@ -367,6 +428,7 @@ impl Node {
     pub fn is_serving(&self) -> bool {
         match &self.role {
             Role::Idle => false,
+            Role::ReadOnly => true,
             Role::Leading(leading) => leading.is_serving() && self.leader_serves(),
             Role::Learning(learning) => learning.is_serving(),
         }
@@ -379,12 +441,13 @@ impl Node {
     pub(super) fn add_standing(&self, stats: &mut NodeStats) {
         let Some(ensemble) = &self.ensemble else { return };
         stats.standing = Some(match &self.role {
-            Role::Idle => Standing::Looking,
+            Role::Idle | Role::ReadOnly => Standing::Looking,
             Role::Leading(_) => Standing::Leading,
             Role::Learning(learning) if learning.is_observer => Standing::Observing,
             Role::Learning(_) => Standing::Following,
         });
         stats.is_serving = self.is_serving();
+        stats.is_read_only = matches!(self.role, Role::ReadOnly);
         stats.epochs = Some(ensemble.epochs);
         match &self.role {
             Role::Leading(leading) => {
@@ -396,8 +459,25 @@ impl Node {
                 let broadcast = leading.control.broadcast();
                 stats.proposals = (broadcast.last_proposed() - broadcast.committed()).max(0) as usize;
             }
-            Role::Learning(learning) => stats.leader = Some(learning.leader),
-            Role::Idle => {}
+            Role::Learning(learning) => {
+                stats.leader = Some(learning.leader);
+                stats.synced_observers = learning.observers.as_ref().map_or(0, |o| o.control.synced());
+            }
+            Role::Idle | Role::ReadOnly => {}
+        }
+    }
+
+    pub(super) fn is_config_due(&self) -> bool {
+        self.ensemble.as_ref().is_some_and(|e| e.config_due)
+    }
+
+    /// What the configuration's znode shows is each member's own: it is written at the start and after every
+    /// synchronisation, over what a file or the leader's dump had there.
+    pub(super) fn write_config(&mut self, tree: &mut Tree, now: Now) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        if std::mem::take(&mut ensemble.config_due) {
+            let version = ensemble.settings.view.version;
+            tree.set_config(&ensemble.settings.config_text(version), version, now.wall_ms);
         }
     }
 
@@ -415,6 +495,7 @@ impl Node {
         }
         let Some(ensemble) = &mut self.ensemble else { return };
         ensemble.effects.push(Effect::Adopt(new));
+        ensemble.config_due = true;
         if truncated {
             self.read_leader(tree, now, out);
         }
@@ -430,7 +511,7 @@ impl Ensemble {
             Standing::Leading => ServerState::Leading,
             Standing::Observing => ServerState::Observing,
         };
-        let config = format!("{}\nversion={:x}", self.settings.config_lines, self.settings.view.version);
+        let config = self.settings.config_text(self.settings.view.version);
         let mut payload = Vec::new();
         let notification = Notification {
             state,

@@ -11,6 +11,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
+/// Records of a batch that the node thread writes itself.
+const FEW_RECORDS: usize = 2;
+
 pub(super) enum LogInput {
     Append(Arc<Batch>),
     /// Behind everything before, which is durable then.
@@ -30,6 +33,22 @@ impl Running {
             let us = 5 + stage.rng.below(100);
             self.later(us, Local::LogTurn, stage);
         }
+    }
+
+    /// A small batch is written by the node thread itself while nothing else is on its way to a fast disk.
+    pub fn is_written_at_once(&mut self, batch: &Batch, stage: &mut Stage) -> bool {
+        let idle = !self.log_busy && self.log_queue.is_empty() && !self.node.has_batch();
+        idle && batch.len() <= FEW_RECORDS && stage.rng.chance(60)
+    }
+
+    pub fn write_at_once(&mut self, batch: &Batch, stage: &mut Stage) -> io::Result<()> {
+        self.announce(batch.last_zxid())?;
+        self.log.append(batch.first_zxid(), &batch.bytes)?;
+        self.log.sync()?;
+        self.note_written();
+        stage.replica(self.index).synced(batch.last_zxid());
+        self.node.durable(batch.last_zxid());
+        Ok(())
     }
 
     /// Appends what has piled up, up to a task.

@@ -186,7 +186,8 @@ impl Running {
         }
         match wire {
             Some(wire) => {
-                self.peers.leader = Some(Leader { wire, unread: Vec::new(), ended: !stage.net.is_open(wire, 0) });
+                self.peers.leader =
+                    Some(Leader { wire, unread: Vec::new(), ended: !stage.net.is_open(wire, 0) });
                 let now = self.now(stage);
                 self.node.leader_connected(&self.tree, now);
             }
@@ -281,6 +282,8 @@ impl Running {
                     self.node.leader_gone(&error, &mut self.outbox);
                 }
             }
+            // No simulated member is an observer master.
+            Effect::ListenForObservers => {}
             // The mail says so already, or the caller has done it.
             Effect::CloseClients | Effect::Adopt(_) | Effect::Report(_) => {}
         }

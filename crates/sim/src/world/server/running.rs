@@ -13,7 +13,8 @@ use crate::world::plan::Plan;
 use crate::world::stage::{Event, Stage};
 use journal::{LogOptions, LogRanges, LogWriter};
 use node::{
-    Conn, ConnId, DiskDone, Effect, Inflight, Located, Node, Now, Report, Settings, Standing, Submission, Watches,
+    Conn, ConnId, DiskDone, Effect, Inflight, Located, Node, Now, Report, Settings, Standing, Submission,
+    Watches,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -28,8 +29,14 @@ pub(in crate::world) enum Input {
     Submission(Submission),
     Durable(i64),
     DiskDone(DiskDone),
-    Vote { from: i64, payload: Vec<u8> },
-    Link { peer: i64, is_up: bool },
+    Vote {
+        from: i64,
+        payload: Vec<u8>,
+    },
+    Link {
+        peer: i64,
+        is_up: bool,
+    },
     /// An attempt to reach the leader, by its number.
     Connected(u64, Option<WireId>),
     Located(LearnerKey, Option<Located>),
@@ -257,14 +264,14 @@ impl Running {
 
     fn turn(&mut self, stage: &mut Stage) -> io::Result<()> {
         self.carry_out(stage);
-        self.hand_to_log(stage);
+        self.hand_to_log(stage)?;
         self.send_peers(stage);
         self.commit(stage);
         if self.in_ensemble {
             self.node.settled(&self.tree, self.now(stage));
             self.carry_out(stage);
         }
-        self.hand_to_log(stage);
+        self.hand_to_log(stage)?;
         self.send_peers(stage);
         self.snapshot_if_due(stage)
     }
@@ -298,7 +305,7 @@ impl Running {
         }
     }
 
-    fn hand_to_log(&mut self, stage: &mut Stage) {
+    fn hand_to_log(&mut self, stage: &mut Stage) -> io::Result<()> {
         while let Some(batch) = self.node.take_batch() {
             for i in 0..batch.len() {
                 let zxid = batch.zxid(i);
@@ -317,12 +324,19 @@ impl Running {
                 }
             }
             self.txns += batch.len() as u64;
-            self.log_queue.push_back(LogInput::Append(batch));
+            if !self.is_written_at_once(&batch, stage) {
+                self.log_queue.push_back(LogInput::Append(batch));
+                continue;
+            }
+            // The followers write at the same time.
+            self.send_peers(stage);
+            self.write_at_once(&batch, stage)?;
         }
         while let Some(task) = self.node.take_task() {
             self.log_queue.push_back(LogInput::Task(task));
         }
         self.wake_log(stage);
+        Ok(())
     }
 
     fn commit(&mut self, stage: &mut Stage) {
@@ -410,6 +424,7 @@ impl Running {
             | Report::LeaderViolates { .. }
             | Report::BadNotification { .. }
             | Report::LeaderUnreadable { .. }
+            | Report::ReadOnly
             | Report::BadRecord { .. }
             | Report::LearnerUnreadable { .. }
             | Report::CannotListen { .. } => {

@@ -19,8 +19,15 @@ pub(super) enum Job {
 enum State {
     /// Waits until no other view of the tree is read.
     Waiting,
-    Tree { generation: u64, zxid: i64 },
-    Log { cursor: Box<LogCursor<SimDisk>>, pin: Pin, through: i64 },
+    Tree {
+        generation: u64,
+        zxid: i64,
+    },
+    Log {
+        cursor: Box<LogCursor<SimDisk>>,
+        pin: Pin,
+        through: i64,
+    },
 }
 
 pub(super) struct Stream {
@@ -127,7 +134,9 @@ impl Running {
             }
             Err(error) => {
                 if let Some(learner) = self.peers.learners.remove(&key) {
-                    stage.trace(|| format!("server {}: a learner cannot be brought up to date: {error}", self.index + 1));
+                    stage.trace(|| {
+                        format!("server {}: a learner cannot be brought up to date: {error}", self.index + 1)
+                    });
                     stage.close(learner.wire, 1);
                     self.node.learner_gone(key);
                 }
@@ -166,7 +175,8 @@ impl Running {
     /// The size of the newest snapshot.
     fn snapshot_bytes(&self) -> u64 {
         let files = self.disk.list(Dir::Snapshot).unwrap_or_default();
-        let snapshots = files.into_iter().filter_map(|f| Some((journal::names::snapshot_zxid(&f.name)?, f.bytes)));
+        let snapshots =
+            files.into_iter().filter_map(|f| Some((journal::names::snapshot_zxid(&f.name)?, f.bytes)));
         snapshots.max().map_or(0, |(_, bytes)| bytes)
     }
 }

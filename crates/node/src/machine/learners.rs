@@ -1,27 +1,35 @@
-//! The leader's learners: what they ask, and what they are sent.
+//! Learners of this server, which leads, or follows and serves observers: what they are sent.
 //!
 //! A learner that was brought up to date is sent every proposal, commit and information in the order in which they
 //! happen. Until then it is owed a position in the history: what lies behind it is taken from memory, or read from the
 //! log by the shell, until the two meet. What always holds: nothing is left out between the position and the first
 //! live packet, and nothing is committed to a learner before it was proposed to it.
 
-use super::super::core::Core;
-use super::super::ensemble::{Effect, Located, Report};
-use super::super::{Batch, Now};
-use super::{Leading, Origin};
+use super::Batch;
+use super::core::Core;
+use super::ensemble::{Effect, Located, Report};
 use crate::auth::AuthIds;
 use crate::limits::LEARNER_OUT_BYTES;
-use crate::session::Speaker;
 use planted::{Bug, has};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tree::Tree;
 use wire::data::Id;
-use wire::jute::Limits;
-use wire::quorum::parts::{Request, Revalidate, Touches};
 use wire::quorum::{AuthInfo, send};
-use wire::{DecodeError, ErrorCode, OpCode, Reader};
-use zab::{Available, LearnerKey, LearnerKind, Neighbours, SyncPlan, Zxid, epoch_start};
+use zab::{
+    Available, LeaderEffect, LearnerKey, LearnerKind, Neighbours, ServerId, SyncPlan, Zxid, epoch_start,
+};
+
+/// Where learners get what they lack from.
+pub(super) struct Source<'a> {
+    pub core: &'a Core,
+    pub tree: &'a Tree,
+    pub epoch: i64,
+    /// Before the epoch is established, all of this server's log is history.
+    pub is_established: bool,
+    /// `zookeeper.forceSnapshotSync`
+    pub force_snapshot: bool,
+}
 
 /// Where the transactions of one learner come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +46,7 @@ enum Feed {
 
 struct Link {
     kind: LearnerKind,
+    server: ServerId,
     feed: Feed,
     inbound: Vec<u8>,
     out: Vec<u8>,
@@ -46,7 +55,7 @@ struct Link {
 }
 
 #[derive(Default)]
-pub(in super::super) struct Learners {
+pub(super) struct Learners {
     links: BTreeMap<LearnerKey, Link>,
     /// Kept for its capacity.
     scratch: Vec<u8>,
@@ -62,6 +71,7 @@ impl Learners {
     pub fn connected(&mut self, key: LearnerKey) {
         let link = Link {
             kind: LearnerKind::Observer,
+            server: 0,
             feed: Feed::None,
             inbound: Vec::new(),
             out: Vec::new(),
@@ -83,9 +93,11 @@ impl Learners {
         self.links.get_mut(&key).map(|l| &mut l.inbound)
     }
 
-    pub fn set_kind(&mut self, key: LearnerKey, kind: LearnerKind) {
+    /// A learner has said who it is.
+    pub fn introduce(&mut self, key: LearnerKey, kind: LearnerKind, server: ServerId) {
         if let Some(link) = self.links.get_mut(&key) {
             link.kind = kind;
+            link.server = server;
         }
     }
 
@@ -128,126 +140,149 @@ impl Learners {
         self.scratch = bytes;
     }
 
+    /// What the control of the epoch asks for one learner, or for all; `false` for what is not theirs.
+    pub fn obey(
+        &mut self,
+        effect: &LeaderEffect,
+        source: &Source<'_>,
+        last_proposed: Zxid,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        match effect {
+            LeaderEffect::SendLeaderInfo { to, epoch } => {
+                if let Some(out) = self.out(*to) {
+                    send::leader_info(out, *epoch as i32);
+                }
+            }
+            LeaderEffect::Synchronize { to, last } => self.synchronize(source, *to, *last, effects),
+            LeaderEffect::SendUpToDate { to } => {
+                if let Some(out) = self.out(*to) {
+                    send::up_to_date(out);
+                }
+            }
+            LeaderEffect::PingAll => self.ping(last_proposed),
+            LeaderEffect::SaveAcceptedEpoch(_)
+            | LeaderEffect::SaveCurrentEpoch(_)
+            | LeaderEffect::Established { .. }
+            | LeaderEffect::Close { .. }
+            | LeaderEffect::Resign { .. } => return false,
+        }
+        true
+    }
+
     /// PING to all that are live.
-    pub fn ping(&mut self, last_proposed: Zxid) {
+    fn ping(&mut self, last_proposed: Zxid) {
         for link in self.links.values_mut().filter(|l| l.feed == Feed::Live) {
             send::ping(&mut link.out, last_proposed);
         }
     }
 }
 
-impl Leading {
+impl Source<'_> {
+    /// What can be offered.
+    fn available(&self, log: Option<(Zxid, Zxid)>) -> Available {
+        Available {
+            last_processed: self.tree.last_zxid(),
+            window: self.core.pipeline.window(),
+            log,
+            force_snapshot: self.force_snapshot,
+        }
+    }
+}
+
+impl Learners {
     /// Everything up to `committed` is committed: followers are told so, observers get the transactions, and syncs that
     /// waited for it are answered, each before anything later is committed: the learner takes what was committed before
     /// the answer for what the sync waits for.
-    pub fn announce(&mut self, core: &mut Core, committed: Zxid) {
-        core.pipeline.set_committed(committed);
-        if !self.control.is_established() {
-            return;
-        }
-        while self.learners.announced < committed {
-            let from = self.learners.announced;
-            let next_sync = self.learners.syncs.front().map_or(committed, |(zxid, _)| *zxid);
+    pub fn announce(&mut self, core: &Core, epoch: i64, committed: Zxid) {
+        while self.announced < committed {
+            let from = self.announced;
+            let next_sync = self.syncs.front().map_or(committed, |(zxid, _)| *zxid);
             let split = next_sync > from && !has(Bug::SyncBehindLaterCommits);
             let until = if split { next_sync.min(committed) } else { committed };
-            self.learners.announced = until;
-            self.announce_range(core, from, until);
-            self.answer_syncs(until);
+            self.announced = until;
+            self.announce_range(core, epoch, from, until);
+            self.answer_syncs();
         }
     }
 
-    fn announce_range(&mut self, core: &Core, from: Zxid, until: Zxid) {
-        let learners = &mut self.learners;
-        if learners.links.is_empty() {
+    fn announce_range(&mut self, core: &Core, epoch: i64, from: Zxid, until: Zxid) {
+        if self.links.is_empty() {
             return;
         }
-        let mut bytes = std::mem::take(&mut learners.scratch);
-        bytes.clear();
-        for zxid in from.max(epoch_start(self.control.epoch().unwrap_or(0))) + 1..=until {
-            send::commit(&mut bytes, zxid);
-        }
-        for link in learners.live(LearnerKind::Follower) {
-            link.out.extend_from_slice(&bytes);
-        }
-        if learners.live(LearnerKind::Observer).next().is_some() {
+        let mut bytes = std::mem::take(&mut self.scratch);
+        if self.live(LearnerKind::Follower).next().is_some() {
             bytes.clear();
-            core.pipeline.for_each(from, until, |zxid, payload| send::inform(&mut bytes, zxid, payload));
-            for link in learners.live(LearnerKind::Observer) {
+            for zxid in from.max(epoch_start(epoch)) + 1..=until {
+                send::commit(&mut bytes, zxid);
+            }
+            for link in self.live(LearnerKind::Follower) {
                 link.out.extend_from_slice(&bytes);
             }
         }
-        learners.scratch = bytes;
+        if self.live(LearnerKind::Observer).next().is_some() {
+            bytes.clear();
+            core.pipeline.for_each(from, until, |zxid, payload| send::inform(&mut bytes, zxid, payload));
+            for link in self.live(LearnerKind::Observer) {
+                link.out.extend_from_slice(&bytes);
+            }
+        }
+        self.scratch = bytes;
     }
 
-    fn answer_syncs(&mut self, committed: Zxid) {
-        let learners = &mut self.learners;
-        while let Some((_, key)) = learners.syncs.pop_front_if(|(zxid, _)| *zxid <= committed) {
-            if let Some(link) = learners.links.get_mut(&key) {
+    /// A sync of a learner, to be answered behind everything up to `zxid`.
+    pub fn owe_sync(&mut self, zxid: Zxid, key: LearnerKey) {
+        self.syncs.push_back((zxid, key));
+        self.answer_syncs();
+    }
+
+    fn answer_syncs(&mut self) {
+        let announced = self.announced;
+        while self.syncs.front().is_some_and(|(zxid, _)| *zxid <= announced) {
+            let Some((_, key)) = self.syncs.pop_front() else { return };
+            if let Some(link) = self.links.get_mut(&key) {
                 send::sync(&mut link.out);
             }
         }
     }
 
-    /// The epoch begins: nothing of it is announced yet.
+    /// Everything up to `position` was announced, or needs not be.
     pub fn begin_announcing(&mut self, position: Zxid) {
-        self.learners.announced = position;
+        self.announced = position;
     }
 
     /// Decides how a learner with this last transaction is brought up to date, and begins with it.
-    pub fn synchronize(
-        &mut self,
-        core: &Core,
-        tree: &Tree,
-        key: LearnerKey,
-        last: Zxid,
-        force_snapshot: bool,
-        effects: &mut Vec<Effect>,
-    ) {
-        let kind = self.control.learner_kind(key).unwrap_or(LearnerKind::Observer);
-        self.learners.set_kind(key, kind);
-        let available = self.available(core, tree, None, force_snapshot);
+    fn synchronize(&mut self, source: &Source<'_>, key: LearnerKey, last: Zxid, effects: &mut Vec<Effect>) {
+        let available = source.available(None);
         let (min, max) = available.window.unwrap_or((available.last_processed, available.last_processed));
-        let in_memory = force_snapshot
+        let in_memory = source.force_snapshot
             || last == available.last_processed
             || (min <= last && last <= max)
             || (last > max && zab::counter_of(last) != 0);
         if in_memory {
-            let plan = SyncPlan::choose(last, &available, |zxid| core.pipeline.neighbours(zxid));
-            return self.carry_out(core, tree, key, plan, effects);
+            let plan = SyncPlan::choose(last, &available, |zxid| source.core.pipeline.neighbours(zxid));
+            return self.carry_out(source, key, plan, effects);
         }
-        if let Some(link) = self.learners.links.get_mut(&key) {
+        if let Some(link) = self.links.get_mut(&key) {
             link.feed = Feed::Locating { last };
             effects.push(Effect::Locate { to: key, last });
         }
     }
 
-    /// What can be offered. Before the epoch is established, all of this server's log is history.
-    fn available(
-        &self,
-        core: &Core,
-        tree: &Tree,
-        log: Option<(Zxid, Zxid)>,
-        force_snapshot: bool,
-    ) -> Available {
-        Available { last_processed: tree.last_zxid(), window: core.pipeline.window(), log, force_snapshot }
-    }
-
     /// The log was looked at.
     pub fn located(
         &mut self,
-        core: &Core,
-        tree: &Tree,
+        source: &Source<'_>,
         key: LearnerKey,
         located: Option<Located>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(link) = self.learners.links.get_mut(&key) else { return };
+        let Some(link) = self.links.get_mut(&key) else { return };
         let Feed::Locating { last } = link.feed else { return };
         let plan = match located {
             // The log goes on in memory, or up to where the tree stands.
             Some(found) => {
-                let log = Some((found.first, tree.last_zxid()));
-                let available = self.available(core, tree, log, false);
+                let available = source.available(Some((found.first, source.tree.last_zxid())));
                 SyncPlan::choose(last, &available, |_| Neighbours {
                     at_or_before: found.at_or_before,
                     after: found.after,
@@ -255,22 +290,12 @@ impl Leading {
             }
             None => SyncPlan::Snapshot,
         };
-        self.carry_out(core, tree, key, plan, effects);
+        self.carry_out(source, key, plan, effects);
     }
 
-    fn carry_out(
-        &mut self,
-        core: &Core,
-        tree: &Tree,
-        key: LearnerKey,
-        plan: SyncPlan,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(link) = self.learners.links.get_mut(&key) else { return };
-        effects.push(Effect::Report(Report::Synchronizing {
-            learner: self.control.learner_server(key).unwrap_or(0),
-            plan,
-        }));
+    fn carry_out(&mut self, source: &Source<'_>, key: LearnerKey, plan: SyncPlan, effects: &mut Vec<Effect>) {
+        let Some(link) = self.links.get_mut(&key) else { return };
+        effects.push(Effect::Report(Report::Synchronizing { learner: link.server, plan }));
         match plan {
             SyncPlan::Snapshot => {
                 link.feed = Feed::Streaming;
@@ -278,11 +303,11 @@ impl Leading {
             }
             SyncPlan::Diff { upto, from } => {
                 send::diff(&mut link.out, upto);
-                self.catch_up(core, tree, key, from, effects);
+                self.catch_up(source, key, from, effects);
             }
             SyncPlan::Truncate { keep } => {
                 send::trunc(&mut link.out, keep);
-                self.catch_up(core, tree, key, keep, effects);
+                self.catch_up(source, key, keep, effects);
             }
         }
     }
@@ -290,14 +315,14 @@ impl Leading {
     /// The learner has everything up to `position`: what is behind comes from memory if it is there, else from the log.
     pub fn catch_up(
         &mut self,
-        core: &Core,
-        tree: &Tree,
+        source: &Source<'_>,
         key: LearnerKey,
         position: Zxid,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(link) = self.learners.links.get_mut(&key) else { return };
-        let applied = tree.last_zxid();
+        let Some(link) = self.links.get_mut(&key) else { return };
+        let core = source.core;
+        let applied = source.tree.last_zxid();
         if !core.pipeline.covers(position, applied) {
             link.feed = Feed::Streaming;
             // The first one in memory is read from the log as well: where an epoch begins, what precedes it is not the
@@ -307,8 +332,7 @@ impl Leading {
             effects.push(Effect::StreamLog { to: key, after: position, through });
             return;
         }
-        let committed =
-            if self.control.is_established() { self.learners.announced.max(applied) } else { applied };
+        let committed = if source.is_established { self.announced.max(applied) } else { applied };
         let is_follower = link.kind == LearnerKind::Follower;
         let out = &mut link.out;
         core.pipeline.for_each(position, Zxid::MAX, |zxid, payload| {
@@ -320,90 +344,13 @@ impl Leading {
             }
         });
         link.feed = Feed::Live;
-        let epoch = self.control.epoch().unwrap_or(0);
-        send::new_leader(&mut link.out, epoch as i32, Some(&self.learners.config));
-    }
-
-    /// REQUEST of a learner's client.
-    pub fn learner_request(
-        &mut self,
-        core: &mut Core,
-        tree: &Tree,
-        now: Now,
-        key: LearnerKey,
-        request: &Request<'_>,
-        auth: AuthInfo<'_>,
-    ) -> Result<(), DecodeError> {
-        if request.op == OpCode::Sync.code() {
-            let last = self.control.broadcast().last_proposed();
-            self.learners.syncs.push_back((last, key));
-            self.answer_syncs(self.learners.announced);
-            return Ok(());
-        }
-        if !self.control.can_propose() {
-            return Ok(());
-        }
-        let speaker = Speaker::Learner(key);
-        let op = OpCode::from_code(request.op);
-        if op == Some(OpCode::CreateSession) {
-            let timeout_ms = Reader::new(request.body).i32()?;
-            self.propose_session(core, request.session_id, timeout_ms, speaker, now);
-            return Ok(());
-        }
-        let session = core.sessions.check(request.session_id, speaker);
-        if op == Some(OpCode::CloseSession) {
-            self.propose_close(core, tree, request.session_id, request.cxid, now);
-            return Ok(());
-        }
-        let ids = self.learners.ids(key, auth);
-        let origin = Origin { session_id: request.session_id, cxid: request.cxid, ids: &ids, session };
-        let limits = Limits { field_bytes: core.settings.max_record };
-        let proposed = match op {
-            Some(op) => {
-                let body = Reader::with_limits(request.body, limits);
-                self.propose_request(core, tree, now, &origin, op, body)
-            }
-            None => None,
-        };
-        if proposed.is_none() {
-            // Somebody waits for it at the learner: it must come back.
-            let error = if op.is_some() { ErrorCode::MarshallingError } else { ErrorCode::Unimplemented };
-            self.propose_refusal(core, now, &origin, error);
-        }
-        Ok(())
-    }
-
-    /// A client has come back to a learner: may its session go on?
-    pub fn revalidate(
-        &mut self,
-        core: &mut Core,
-        now: Now,
-        key: LearnerKey,
-        asked: &Revalidate,
-    ) -> Option<u64> {
-        let renewed = core.sessions.renew(asked.session_id, asked.timeout_ms, now.mono_ms).is_some();
-        let former = core.sessions.client(asked.session_id);
-        if renewed {
-            core.sessions.set_owner(asked.session_id, Some(Speaker::Learner(key)));
-        }
-        if let Some(out) = self.learners.out(key) {
-            send::revalidated(out, -1, asked.session_id, renewed);
-        }
-        former.filter(|_| renewed)
-    }
-
-    /// The learner's clients were heard.
-    pub fn touched(&mut self, core: &Core, touches: Touches<'_>, now: Now) {
-        for (session_id, _) in touches {
-            if let Some(session) = core.sessions.get(session_id) {
-                session.touch(now.mono_ms);
-            }
-        }
+        send::new_leader(&mut link.out, source.epoch as i32, Some(&self.config));
     }
 }
 
 impl Learners {
-    fn ids(&mut self, key: LearnerKey, auth: AuthInfo<'_>) -> AuthIds {
+    /// The identities of a client whose request a learner has forwarded.
+    pub fn ids(&mut self, key: LearnerKey, auth: AuthInfo<'_>) -> AuthIds {
         let Some(link) = self.links.get_mut(&key) else { return AuthIds::default() };
         if link.ids.0 != auth.encoded() {
             let ids = auth.iter().map(|(scheme, id)| Id::new(scheme, id)).collect();
