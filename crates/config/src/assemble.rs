@@ -34,7 +34,6 @@ pub(crate) struct Draft {
     pub jute_extra_bytes: Option<u32>,
     pub data_dir: Option<PathBuf>,
     pub data_log_dir: Option<PathBuf>,
-    pub max_write_queue_poll_ms: Option<u64>,
     pub four_letter_words: Option<String>,
     pub connection_weights: WeightOptions,
     pub digest_algorithm: String,
@@ -45,7 +44,6 @@ pub(crate) struct Draft {
     pub dynamic_file: Option<PathBuf>,
     pub peer_type: Option<Role>,
     pub connect_to_learner_master_limit: Option<u32>,
-    pub observer_sync_override: Option<bool>,
 }
 
 #[derive(Default)]
@@ -152,11 +150,8 @@ impl Assembly<'_> {
         let log_dir = self.draft.data_log_dir.take().unwrap_or_else(|| data_dir.clone());
         self.derived("dataLogDir", log_dir.display());
         let storage = &mut self.draft.config.storage;
-        let poll = self.draft.max_write_queue_poll_ms.unwrap_or(storage.flush_delay_ms / 3);
         storage.data_dir = data_dir;
         storage.data_log_dir = log_dir;
-        storage.max_write_queue_poll_ms = poll;
-        self.derived("maxWriteQueuePollTime", poll);
     }
 
     fn sessions(&mut self) {

@@ -73,11 +73,8 @@ pub struct Limits {
 pub struct RequestThrottle {
     /// `None`: off.
     pub max_requests: Option<u32>,
-    pub stall_time_ms: u64,
     pub drop_stale: bool,
-    pub stale_connection_check: bool,
     pub stale_latency_check: bool,
-    pub shutdown_timeout_ms: u64,
 }
 
 /// A bucket of tokens with random early drops (BLUE) in front of it.
@@ -121,9 +118,6 @@ pub struct Storage {
     /// `false`: writes are acknowledged before they are durable.
     pub force_sync: bool,
     pub fsync_warning_threshold_ms: u64,
-    pub flush_delay_ms: u64,
-    pub max_write_queue_poll_ms: u64,
-    pub max_batch_size: u32,
     pub snapshot_compression: Compression,
     pub trust_empty_snapshot: bool,
     pub autocreate_dirs: bool,
@@ -292,7 +286,6 @@ pub struct Ensemble {
     pub quorum_listen_on_all_ips: bool,
     pub multi_address_enabled: bool,
     pub observer_master_port: Option<u16>,
-    pub observer_sync_enabled: bool,
     pub oracle_path: Option<PathBuf>,
     pub leader_serves: bool,
     pub cnx_timeout_ms: u64,
@@ -303,16 +296,9 @@ pub struct Ensemble {
     pub min_notification_interval_ms: u64,
     pub max_notification_interval_ms: u64,
     pub tcp_keep_alive: bool,
-    pub max_concurrent_snap_syncs: u32,
-    pub max_concurrent_diff_syncs: u32,
-    /// `None`: `init_limit_ticks` ticks.
-    pub max_time_to_wait_for_epoch_ms: Option<u32>,
     pub leader_connect_delay_ms: u64,
     pub force_snapshot_sync: bool,
-    pub commit_log_count: u32,
     pub snapshot_size_factor: f64,
-    pub observer_reconnect_delay_ms: u64,
-    pub observer_election_delay_ms: u64,
 }
 
 impl Ensemble {

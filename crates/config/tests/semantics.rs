@@ -92,17 +92,16 @@ fn bad_positional_forms() {
 #[test]
 fn the_file_wins_over_flags_and_later_flags_over_earlier() {
     let mut start = with("snapCount=1000\n").define(&["-Dzookeeper.maxCnxns=3"]).jvm_flags(
-        "-Dzookeeper.snapCount=2000 -Dzookeeper.maxCnxns=2 -Dzookeeper.maxBatchSize=22 -Dfsync.warningthresholdms=7",
+        "-Dzookeeper.snapCount=2000 -Dzookeeper.maxCnxns=2 -Dzookeeper.throttled_op_wait_time=22 -Dfsync.warningthresholdms=7",
     );
     start.server_jvm_flags =
-        "-Dzookeeper.maxCnxns=1 -Dzookeeper.maxBatchSize=11 -Dzookeeper.flushDelay=9".to_owned();
+        "-Dzookeeper.maxCnxns=1 -Dzookeeper.throttled_op_wait_time=11 -Dzookeeper.preAllocSize=9".to_owned();
     let loaded = start.accepted();
     let config = &loaded.config;
     assert_eq!(value(config, "snapCount"), (Some("1000"), "zoo.cfg:3".to_owned()));
     assert_eq!(value(config, "maxCnxns"), (Some("3"), "command line".to_owned()));
-    assert_eq!(value(config, "maxBatchSize"), (Some("22"), "JVMFLAGS".to_owned()));
-    assert_eq!(value(config, "flushDelay"), (Some("9"), "SERVER_JVMFLAGS".to_owned()));
-    assert_eq!(value(config, "maxWriteQueuePollTime"), (Some("3"), "default".to_owned()));
+    assert_eq!(value(config, "throttled_op_wait_time"), (Some("22"), "JVMFLAGS".to_owned()));
+    assert_eq!(value(config, "preAllocSize"), (Some("9"), "SERVER_JVMFLAGS".to_owned()));
     assert_eq!(config.storage.fsync_warning_threshold_ms, 7);
     assert_eq!(
         lines(&loaded.findings),
@@ -114,9 +113,11 @@ fn the_file_wins_over_flags_and_later_flags_over_earlier() {
 
 #[test]
 fn numbers_of_named_keys_are_decimal_and_of_properties_decoded() {
-    let config = config("maxClientCnxns=010\nmaxCnxns=010\nglobalOutstandingLimit=0x10\nmaxBatchSize=#20\n");
+    let config = config(
+        "maxClientCnxns=010\nmaxCnxns=010\nglobalOutstandingLimit=0x10\nconnection_throttle_tokens=#20\n",
+    );
     assert_eq!((config.limits.max_client_cnxns_per_ip, config.limits.max_cnxns), (10, 8));
-    assert_eq!((config.limits.global_outstanding_limit, config.storage.max_batch_size), (16, 32));
+    assert_eq!((config.limits.global_outstanding_limit, config.limits.connection_throttle.tokens), (16, 32));
     assert!(with("maxClientCnxns=0x10").load().is_err());
     let wide = with("maxCnxns=2147483648").accepted();
     assert_eq!(wide.config.limits.max_cnxns, 0);
@@ -364,6 +365,25 @@ fn a_tilde_and_quotes_are_taken_as_they_are() {
             "zoo.cfg:3: error: tickTime=\"2000\" is not a whole number; the quotes are part of the value: write ms as digits only, such as 3000"
         ]
     );
+}
+
+/// Nobody is to believe that an option does something which does nothing here.
+#[test]
+fn what_is_ignored_says_so_when_it_is_set() {
+    let told = |line: &str| lines(&with(line).accepted().findings);
+    for name in ["flushDelay", "maxWriteQueuePollTime", "maxBatchSize"] {
+        assert_eq!(
+            told(&format!("{name}=7")),
+            [format!(
+                "zoo.cfg:3: note: {name} is accepted and ignored: the log is synced as soon as the sync before it has ended, with all that came meanwhile"
+            )]
+        );
+    }
+    for name in ["request_throttle_stall_time", "request_throttler.shutdownTimeout"] {
+        assert!(told(&format!("{name}=7"))[0].contains(&format!("note: {name} is accepted and ignored: ")));
+    }
+    assert!(told("request_stale_connection_check=false")[0].contains("accepted and ignored"));
+    assert!(told("flushDelay=0\nrequest_stale_connection_check=true").is_empty(), "these are the defaults");
 }
 
 #[test]

@@ -43,7 +43,8 @@ fn command(kind: Kind) -> Result<Command> {
     Ok(match kind {
         Kind::Apache => {
             let mut java = Command::new("java");
-            java.args(["-Xmx1g", "-XX:+UseSerialGC", NO_REAPING, "-cp"]);
+            // It reads a digest's user and password in the machine's encoding.
+            java.args(["-Xmx1g", "-XX:+UseSerialGC", "-Dfile.encoding=UTF-8", NO_REAPING, "-cp"]);
             java.arg(apache::class_path(apache::REFERENCE)?);
             java.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain");
             java

@@ -7,7 +7,8 @@
 
 use wire::OpCode;
 use wire::file::{self, RECORD_OVERHEAD_BYTES};
-use wire::txn::TxnHeader;
+use wire::jute::Limits;
+use wire::txn::{TxnHeader, TxnRecord};
 
 const VERSION: i32 = 0x524b_4d31;
 const BYTES: usize = 12;
@@ -54,6 +55,21 @@ pub(crate) fn read(payload: &[u8]) -> Option<u64> {
     (i32::from_be_bytes(*version) == VERSION).then(|| u64::from_be_bytes(*durable))
 }
 
+/// The payload as it was handed to the log: a mark speaks of one file, and must not get into another server's, where
+/// it would call durable what is not. What merely looks like a mark and is part of the transaction stays.
+pub(crate) fn unmarked(payload: &[u8]) -> &[u8] {
+    let mut bare = payload;
+    while read(bare).is_some() {
+        let shorter = &bare[..bare.len() - BYTES];
+        let limits = Limits { field_bytes: payload.len() };
+        match (TxnRecord::decode(bare, limits), TxnRecord::decode(shorter, limits)) {
+            (Ok(with), Ok(without)) if with.header == without.header && with.txn == without.txn => bare = shorter,
+            _ => break,
+        }
+    }
+    bare
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +99,30 @@ mod tests {
         stamp(&record(&close), 77, 1000, &mut out);
         assert_eq!(out, record(&close));
         assert_eq!(read(&[9; 40]), None);
+    }
+
+    #[test]
+    fn a_mark_is_taken_off_and_what_looks_like_one_stays() {
+        let mut payload = Vec::new();
+        let header = TxnHeader { session_id: 1, cxid: 2, zxid: 3, time_ms: 4, op: OpCode::CreateSession.code() };
+        header.encode(&mut payload);
+        payload.extend_from_slice(&4000i32.to_be_bytes());
+        let mut out = Vec::new();
+        stamp(&record(&payload), 77, 1000, &mut out);
+        stamp(&out.clone(), 99, 1000, &mut out);
+        let RecordAt::Whole { payload: marked, .. } = file::read_record(&out, 1000) else { panic!("not whole") };
+        assert_eq!((marked.len(), read(marked)), (payload.len() + 2 * BYTES, Some(99)));
+        assert_eq!(unmarked(marked), payload);
+        assert_eq!(unmarked(&payload), payload);
+        // A value that ends like a mark, in a record without a digest.
+        let mut value = TxnHeader { op: OpCode::SetData.code(), ..header };
+        value.cxid = 5;
+        let mut payload = Vec::new();
+        value.encode(&mut payload);
+        wire::jute::Put::put_ustring(&mut payload, "/a");
+        wire::jute::Put::put_buffer(&mut payload, Some(&[VERSION.to_be_bytes(), [0; 4]].concat()));
+        payload.extend_from_slice(&1i32.to_be_bytes());
+        assert!(read(&payload).is_some());
+        assert_eq!(unmarked(&payload), payload);
     }
 }

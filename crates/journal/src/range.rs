@@ -7,6 +7,7 @@
 //!   taken a SNAP and left a dead branch behind (ZOOKEEPER-2846). Such a step counts only from [`LogRanges::floor`]
 //!   on: recovery went over it itself, or this process wrote it.
 
+use crate::mark;
 use crate::log_reader::{LogError, LogFile, LogItem};
 use crate::order::{crosses_epoch, follows};
 use crate::storage::{Dir, Storage};
@@ -253,7 +254,7 @@ impl<S: Storage> LogCursor<S> {
             match log.next() {
                 Ok(LogItem::Record(payload)) => {
                     self.payload.clear();
-                    self.payload.extend_from_slice(payload);
+                    self.payload.extend_from_slice(mark::unmarked(payload));
                     return zxid_of(payload).ok_or_else(|| RangeError::NoHeader { file: self.file_name() });
                 }
                 Ok(LogItem::End { .. }) => self.open = None,

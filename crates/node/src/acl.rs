@@ -20,7 +20,7 @@ fn permits_slowly(list: Option<AclList<'_>>, ids: &[Id], wanted: i32) -> bool {
         return true;
     }
     let Some(list) = list else { return false };
-    let mut entries = list.entries().peekable();
+    let mut entries = list.stored_entries().peekable();
     entries.peek().is_none() || entries.any(|entry| entry.perms & wanted != 0 && matches(&entry, ids))
 }
 
@@ -63,6 +63,17 @@ pub fn resolve(
     }
     encode_acls(&resolved, out);
     Ok(())
+}
+
+/// What becomes of a resolved list in a multi: Apache applies the parts of one as it reads them back from their bytes, and
+/// reads a character above U+FFFF, which it writes as two surrogates, as two U+FFFD.
+pub fn reread(list: &mut Vec<u8>) {
+    const FIRST_OF_SURROGATE: u8 = 0xed;
+    if list.contains(&FIRST_OF_SURROGATE) {
+        let acls = AclList::from_encoded(list).to_vec();
+        list.clear();
+        encode_acls(&acls, list);
+    }
 }
 
 /// Bytes of a list as it is stored.
@@ -120,7 +131,7 @@ fn resolve_entry(
 
 /// The list as getACL shows it to somebody without ADMIN: what follows the user of a `digest` id is hidden.
 pub fn masked(list: AclList<'_>, out: &mut Vec<u8>) {
-    let mut acls = list.to_vec();
+    let mut acls: Vec<Acl> = list.stored_entries().map(Acl::from).collect();
     for acl in &mut acls {
         if acl.id.scheme == "digest" {
             let user = acl.id.id.split(':').next().unwrap_or("");
@@ -172,6 +183,21 @@ mod tests {
         assert_eq!(none, Err(ErrorCode::InvalidAcl));
         resolve(&s, AclList::from_encoded(&asked), &[Id::new("digest", "u:h")], &mut out).unwrap();
         assert_eq!(AclList::decode(&mut Reader::new(&out)).unwrap().to_vec(), [acl(31, "digest", "u:h")]);
+    }
+
+    #[test]
+    fn ids_above_the_bmp_admit_until_they_are_read_again() {
+        let s = AuthSettings::default();
+        let me = [Id::new("digest", "\u{1f600}:h")];
+        let mut stored = list(&[acl(31, "digest", "\u{1f600}:h"), acl(31, "digest", "\u{d55c}:h")]);
+        assert!(permits(&s, Some(AclList::from_encoded(&stored)), &me, perm::READ));
+        let mut shown = Vec::new();
+        masked(AclList::from_encoded(&stored), &mut shown);
+        assert_eq!(shown, list(&[acl(31, "digest", "\u{1f600}:x"), acl(31, "digest", "\u{d55c}:x")]));
+        reread(&mut stored);
+        let lost = [acl(31, "digest", "\u{fffd}\u{fffd}:h"), acl(31, "digest", "\u{d55c}:h")];
+        assert_eq!(stored, list(&lost));
+        assert!(!permits(&s, Some(AclList::from_encoded(&stored)), &me, perm::READ));
     }
 
     #[test]

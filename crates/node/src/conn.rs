@@ -260,6 +260,10 @@ impl Conn {
         match op.map(|op| (op, op.class())) {
             Some((op, OpClass::Connection)) => self.authenticate(op, header.xid, body, cx),
             Some((op, class @ (OpClass::Read | OpClass::Write | OpClass::Sync))) => {
+                if self.is_stale(op, class, cx) {
+                    cx.inflight.count_stale_dropped();
+                    return Flow::Close;
+                }
                 if self.must_wait(class, cx) {
                     self.blocked_since_ms.get_or_insert(cx.now_ms);
                     return Flow::Blocked;
@@ -300,6 +304,15 @@ impl Conn {
             || cx.inflight.bytes() >= SUBMITTED_BYTES
             || (under_way >= throttle.global_outstanding && !self.under_way.is_empty())
             || (throttle.max_requests > 0 && under_way >= throttle.max_requests)
+    }
+
+    /// Whether the request has become pointless while it waited to be let in. Reads never wait for that, and the end of
+    /// a session cleans up however late it is.
+    fn is_stale(&self, op: OpCode, class: OpClass, cx: &ConnContext<'_>) -> bool {
+        let throttle = &cx.settings.throttle;
+        let timeout_ms = self.session.as_ref().map_or(0, |session| session.timeout_ms()) as u64;
+        let limited = throttle.max_requests > 0 && throttle.drop_stale;
+        limited && class != OpClass::Read && op != OpCode::CloseSession && self.waited_ms(cx) > timeout_ms
     }
 
     fn admitted(
@@ -523,3 +536,6 @@ impl Conn {
         self.under_way.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,6 +76,7 @@ pub(crate) struct Sessions {
     /// A leader ends sessions whose time is up; a learner only reports who is alive.
     ends_sessions: bool,
     next_id: i64,
+    jump: i64,
     tracked: BTreeMap<i64, Tracked>,
     /// Ids by the time at which to look at them.
     buckets: BTreeMap<i64, Vec<i64>>,
@@ -101,6 +102,7 @@ impl Sessions {
             server_id,
             ends_sessions: false,
             next_id: first_id(server_id, wall_ms),
+            jump: 0,
             tracked: BTreeMap::new(),
             buckets: BTreeMap::new(),
         };
@@ -144,10 +146,17 @@ impl Sessions {
         first as i64..=(first | ((1 << 56) - 1)) as i64
     }
 
-    /// After a clock set back the counter could run into ids given before: it goes on behind the last of ours.
+    /// How far to jump after a clock set back: see [`Sessions::not_below`].
+    pub fn set_seed(&mut self, seed: u64) {
+        self.jump = (seed >> 32) as i64;
+    }
+
+    /// After a clock set back the counter could run into ids given before: it goes on behind the last of ours. Further
+    /// ones may have been given and ended since, and their clients may not know that yet: they must not come back to
+    /// somebody else's session, so it goes on at a distance that nobody can have had before.
     fn not_below(&mut self, last: Option<i64>) {
-        if let Some(last) = last {
-            self.next_id = self.next_id.max(last + 1);
+        if let Some(last) = last.filter(|last| *last >= self.next_id) {
+            self.next_id = last + 1 + self.jump;
         }
     }
 
@@ -313,6 +322,10 @@ mod tests {
         let live = first_id(1, 5000) + 3;
         let mut s = Sessions::new(1, 2000, 1000, 0, [(live, 4000)].into_iter());
         assert_eq!(s.allocate_id(), live + 1);
+        let mut s = Sessions::new(1, 2000, 1000, 0, std::iter::empty());
+        s.set_seed(0x77 << 32);
+        s.restart(0, [(live, 4000)].into_iter());
+        assert_eq!(s.allocate_id(), live + 1 + 0x77, "those that have ended in between are not given again");
     }
 
     #[test]

@@ -50,6 +50,9 @@ pub struct ThrottleSettings {
     pub global_outstanding: i64,
     /// `zookeeper.request_throttle_max_requests`; 0: off.
     pub max_requests: i64,
+    /// `zookeeper.request_throttle_drop_stale` together with `zookeeper.request_stale_latency_check`: a request that
+    /// waited for `max_requests` longer than its session's timeout closes its connection.
+    pub drop_stale: bool,
     /// `zookeeper.throttled_op_wait_time` in ms; 0: off.
     pub throttled_op_wait_ms: i64,
     /// `zookeeper.largeRequestThreshold` in bytes; not above 0: off.
@@ -64,6 +67,7 @@ impl Default for ThrottleSettings {
         ThrottleSettings {
             global_outstanding: 1000,
             max_requests: 0,
+            drop_stale: false,
             throttled_op_wait_ms: 0,
             large_request_threshold: -1,
             large_request_max_bytes: 100 << 20,

@@ -1,6 +1,6 @@
 //! Limits on what clients may have under way (client-surface §8.4).
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// What all connections together have under way. Shared by the threads that read sockets.
 #[derive(Debug, Default)]
@@ -8,6 +8,7 @@ pub struct Inflight {
     requests: AtomicI64,
     bytes: AtomicI64,
     large_bytes: AtomicI64,
+    stale_dropped: AtomicU64,
 }
 
 impl Inflight {
@@ -26,6 +27,15 @@ impl Inflight {
 
     pub fn add_bytes(&self, n: i64) {
         self.bytes.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Requests that became pointless while they waited to be let in.
+    pub fn stale_dropped(&self) -> u64 {
+        self.stale_dropped.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_stale_dropped(&self) {
+        self.stale_dropped.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn large_bytes(&self) -> i64 {

@@ -12,11 +12,12 @@
 //! The tree stands behind one lock. I/O threads hold it shared while they answer a batch of reads; the node thread
 //! holds it exclusively while it applies a batch of commits. Events and replies are put into the outboxes before the
 //! exclusive lock is released, and an I/O thread empties its outbox after it has taken the shared lock and before it
-//! answers a read: so an event always precedes newer data.
+//! answers a read: so an event always precedes newer data. That rule is a file of its own, `event_first.rs`.
 
 mod clock;
 mod disk;
 pub mod election_net;
+mod event_first;
 mod io;
 mod listen;
 mod log_thread;
@@ -31,6 +32,7 @@ mod signals;
 mod snapshot_thread;
 mod start;
 mod status;
+mod sync;
 
 pub use disk::{DataDirs, Disk, DiskError};
 pub use signals::stop_on_signals;

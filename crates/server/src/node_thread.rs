@@ -1,6 +1,7 @@
 //! The node thread: drives [`node::Node`], the only writer of the tree.
 
 use crate::election_net::ElectionEvent;
+use crate::event_first::{self, Publish};
 use crate::log_thread::LogInput;
 use crate::outbox::Outboxes;
 use crate::quorum::{QuorumInput, QuorumNet};
@@ -255,11 +256,10 @@ impl NodeThread {
         let shared = self.shared.clone();
         let mut worked = false;
         while self.node.has_commits() {
-            let mut tree = shared.tree.write();
-            self.node.commit(&mut tree, &shared.watches, now, COMMIT_SLICE, &mut self.out);
-            self.out.publish();
-            let held_back = tree.frozen_bytes();
-            drop(tree);
+            let held_back = event_first::change(&shared.tree, &mut self.out, |tree, out| {
+                self.node.commit(tree, &shared.watches, now, COMMIT_SLICE, out);
+                tree.frozen_bytes()
+            });
             worked = true;
             if held_back > FROZEN_BYTES {
                 // The view must stay exact: writers wait for the snapshot, which hurries when it sees this.

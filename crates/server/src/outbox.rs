@@ -3,13 +3,12 @@
 //! The node fills a private copy and publishes it in one go, so that a batch of commits costs each I/O thread one lock
 //! and one wake-up.
 
+use crate::event_first::{Publish, Tray};
 use mio::Waker;
 use mio::net::TcpStream;
 use node::{ConnId, Outbound, Session};
-use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The I/O thread that owns a connection.
 pub(crate) fn thread_of(conn: ConnId) -> usize {
@@ -51,6 +50,14 @@ pub(crate) struct Mail {
 }
 
 impl Mail {
+    /// Forgets everything and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.items.clear();
+        self.connections.clear();
+        self.stop = false;
+    }
+
     pub fn is_empty(&self) -> bool {
         self.items.is_empty() && self.connections.is_empty() && !self.stop
     }
@@ -75,22 +82,18 @@ impl Mail {
 
 /// One thread's mailbox.
 pub(crate) struct Mailbox {
-    mail: Mutex<Mail>,
-    /// Set when there is mail: looked at without the lock.
-    filled: AtomicBool,
+    tray: Tray<Mail>,
     waker: Waker,
 }
 
 impl Mailbox {
     pub fn new(waker: Waker) -> Mailbox {
-        Mailbox { mail: Mutex::new(Mail::default()), filled: AtomicBool::new(false), waker }
+        Mailbox { tray: Tray::default(), waker }
     }
 
-    /// Adds to the mail; `true` if the owner must be woken.
-    fn put(&self, change: impl FnOnce(&mut Mail)) -> bool {
-        let mut mail = self.mail.lock();
-        change(&mut mail);
-        !self.filled.swap(true, Ordering::AcqRel)
+    /// Where its mail is.
+    pub fn tray(&self) -> &Tray<Mail> {
+        &self.tray
     }
 
     pub fn wake(&self) {
@@ -100,30 +103,9 @@ impl Mailbox {
     }
 
     pub fn send(&self, change: impl FnOnce(&mut Mail)) {
-        if self.put(change) {
+        if self.tray.put(change) {
             self.wake();
         }
-    }
-
-    /// Whether there is something to take.
-    #[inline]
-    pub fn has_mail(&self) -> bool {
-        self.filled.load(Ordering::Acquire)
-    }
-
-    /// Takes all mail; what is in `into` is dropped, its memory kept.
-    #[inline]
-    pub fn take(&self, into: &mut Mail) -> bool {
-        if !self.filled.load(Ordering::Acquire) {
-            return false;
-        }
-        into.bytes.clear();
-        into.items.clear();
-        into.connections.clear();
-        let mut mail = self.mail.lock();
-        std::mem::swap(&mut *mail, into);
-        self.filled.store(false, Ordering::Release);
-        true
     }
 }
 
@@ -141,15 +123,6 @@ impl Outboxes {
         Outboxes { boxes, pending, to_wake }
     }
 
-    /// Hands over what was collected. Call before the exclusive lock is released.
-    pub fn publish(&mut self) {
-        for ((mailbox, pending), wake) in self.boxes.iter().zip(&mut self.pending).zip(&mut self.to_wake) {
-            if !pending.is_empty() {
-                *wake |= mailbox.put(|mail| mail.append(pending));
-            }
-        }
-    }
-
     /// Wakes whoever got mail. Call after the lock is released.
     pub fn wake(&mut self) {
         for (mailbox, wake) in self.boxes.iter().zip(&mut self.to_wake) {
@@ -164,6 +137,16 @@ impl Outboxes {
         let start = mail.bytes.len();
         mail.bytes.extend_from_slice(frame);
         mail.items.push((conn, item(start, mail.bytes.len())));
+    }
+}
+
+impl Publish for Outboxes {
+    fn publish(&mut self) {
+        for ((mailbox, pending), wake) in self.boxes.iter().zip(&mut self.pending).zip(&mut self.to_wake) {
+            if !pending.is_empty() {
+                *wake |= mailbox.tray.put(|mail| mail.append(pending));
+            }
+        }
     }
 }
 

@@ -55,6 +55,7 @@ fn throttle(config: &Config) -> ThrottleSettings {
     ThrottleSettings {
         global_outstanding: i64::from(limits.global_outstanding_limit),
         max_requests: limits.request_throttle.max_requests.map_or(0, i64::from),
+        drop_stale: limits.request_throttle.drop_stale && limits.request_throttle.stale_latency_check,
         throttled_op_wait_ms: limits.throttled_op_wait_ms.map_or(0, i64::from),
         large_request_threshold: limits.large_request_threshold_bytes.map_or(-1, i64::from),
         large_request_max_bytes: i64::from(limits.large_request_max_bytes),

@@ -234,6 +234,7 @@ fn metrics(shared: &Shared) -> Vec<Measured> {
     let mut measured = vec![
         Measured::new("connection_rejected", Value::Counter(counters.rejected.load(Ordering::Relaxed))),
         Measured::new("digest_mismatches_count", Value::Counter(shared.tree.read().digest_mismatches())),
+        Measured::new("stale_requests_dropped", Value::Counter(shared.inflight.stale_dropped())),
         Measured::new("stale_sessions_expired", Value::Counter(stats.expired_sessions)),
     ];
     if stats.standing == Some(Standing::Leading) {

@@ -1,17 +1,19 @@
-//! Runs the simulator: `--seed N` for one history, `--seeds N` for many.
+//! Runs the simulator: `--seed N` for one history with a trace, `--seeds N` for many.
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use sim::world::{Options, Outcome, simulate};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// One server and its clients in virtual time, under crashes, power cuts and a failing disk.
+/// An ensemble and its clients in virtual time, under crashes, power cuts, partitions and failing disks.
 #[derive(Parser)]
 struct Arguments {
-    /// Run this seed only, twice, and compare.
+    /// Run this seed only, twice, and compare; prints what happens.
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
     /// How many seeds to run.
@@ -25,9 +27,37 @@ struct Arguments {
     seconds: u64,
     #[arg(long, default_value_t = 5)]
     clients: usize,
+    /// Voters: 1 is a server alone. Each seed chooses if it is not given.
+    #[arg(long)]
+    servers: Option<usize>,
+    #[arg(long)]
+    observers: Option<usize>,
+    /// Without the trace.
+    #[arg(long)]
+    quiet: bool,
+    /// Stop at the first broken rule.
+    #[arg(long)]
+    first: bool,
+    /// Threads; as many as there are processors if not given.
+    #[arg(long)]
+    jobs: Option<usize>,
 }
 
-static RUNNING: AtomicU64 = AtomicU64::new(0);
+impl Arguments {
+    fn options(&self, trace: bool) -> Options {
+        Options {
+            seconds: self.seconds,
+            clients: self.clients,
+            servers: self.servers,
+            observers: self.observers,
+            trace,
+        }
+    }
+}
+
+thread_local! {
+    static RUNNING: Cell<u64> = const { Cell::new(0) };
+}
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -35,7 +65,7 @@ fn main() -> ExitCode {
     let show = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         show(info);
-        eprintln!("while running seed {}", RUNNING.load(Ordering::Relaxed));
+        eprintln!("while running seed {}", RUNNING.get());
     }));
     match arguments.seed {
         Some(seed) => one(seed, &arguments),
@@ -43,16 +73,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(seed: u64, arguments: &Arguments) -> Outcome {
-    RUNNING.store(seed, Ordering::Relaxed);
-    simulate(seed, Options { seconds: arguments.seconds, clients: arguments.clients })
+fn run(seed: u64, options: Options) -> Outcome {
+    RUNNING.set(seed);
+    simulate(seed, options)
 }
 
 fn one(seed: u64, arguments: &Arguments) -> ExitCode {
     let started = Instant::now();
-    let outcome = run(seed, arguments);
+    let outcome = run(seed, arguments.options(!arguments.quiet));
     let took = started.elapsed().as_secs_f64();
-    let again = run(seed, arguments);
+    let again = run(seed, arguments.options(false));
     table(std::slice::from_ref(&outcome), took);
     println!("event hash {:016x}, {:016x} the second time", outcome.hash, again.hash);
     if outcome != again {
@@ -77,19 +107,38 @@ fn many(arguments: &Arguments) -> ExitCode {
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(arguments.seeds).with_style(style);
     let started = Instant::now();
-    let mut outcomes = Vec::new();
-    let mut result = ExitCode::SUCCESS;
-    for seed in arguments.from..arguments.from + arguments.seeds {
-        let outcome = run(seed, arguments);
-        if outcome.broken.is_some() {
-            result = bar.suspend(|| verdict(&outcome, seed));
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let next = AtomicU64::new(arguments.from);
+    let end = arguments.from + arguments.seeds;
+    let outcomes = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..arguments.jobs.unwrap_or(cores).max(1) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end {
+                        return;
+                    }
+                    let outcome = run(seed, arguments.options(false));
+                    if outcome.broken.is_some() {
+                        bar.suspend(|| verdict(&outcome, seed));
+                        if arguments.first {
+                            next.store(end, Ordering::Relaxed);
+                        }
+                    }
+                    bar.inc(1);
+                    match outcomes.lock() {
+                        Ok(mut all) => all.push(outcome),
+                        Err(_) => return,
+                    }
+                }
+            });
         }
-        outcomes.push(outcome);
-        bar.inc(1);
-    }
+    });
     bar.finish_and_clear();
+    let outcomes = outcomes.into_inner().unwrap_or_default();
     table(&outcomes, started.elapsed().as_secs_f64());
-    result
+    if outcomes.iter().any(|o| o.broken.is_some()) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn table(outcomes: &[Outcome], took_s: f64) {
@@ -100,12 +149,14 @@ fn table(outcomes: &[Outcome], took_s: f64) {
     for (name, n) in outcomes.iter().flat_map(|o| &o.marks) {
         *marks.entry(name).or_default() += n;
     }
-    println!("{:32} {}", "seeds", outcomes.len());
-    println!("{:32} {broken}", "rules broken");
-    println!("{:32} {:.2} h", "simulated time", virtual_s / 3600.0);
-    println!("{:32} {:.0} times real time", "speed", virtual_s / took_s.max(1e-9));
-    println!("{:32} {events}", "events");
+    println!("{:34} {}", "seeds", outcomes.len());
+    println!("{:34} {broken}", "rules broken");
+    println!("{:34} {:.2} h", "simulated time", virtual_s / 3600.0);
+    println!("{:34} {:.0} times real time", "speed", virtual_s / took_s.max(1e-9));
+    println!("{:34} {events}", "events");
+    println!("{:34} {}", "requests", outcomes.iter().map(|o| o.requests).sum::<u64>());
+    println!("{:34} {}", "faults", outcomes.iter().map(|o| o.faults).sum::<u64>());
     for (name, n) in marks {
-        println!("{name:32} {n}");
+        println!("{name:34} {n}");
     }
 }

@@ -1,6 +1,6 @@
 //! Records shared by several protocols: `Id`, `ACL` and `Stat`.
 
-use crate::jute::{DecodeError, Limits, Put, Reader};
+use crate::jute::{DecodeError, Limits, Put, Reader, text, written_text};
 use std::borrow::Cow;
 
 /// Permission bits of an ACL entry (client-surface §5.1).
@@ -85,8 +85,16 @@ pub struct AclEntry<'a> {
 }
 
 impl<'a> AclEntry<'a> {
-    fn decode(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        Ok(AclEntry { perms: r.i32()?, scheme: r.ustring()?, id: r.ustring()? })
+    fn decode(r: &mut Reader<'a>, text: fn(&'a [u8]) -> Cow<'a, str>) -> Result<Self, DecodeError> {
+        Ok(AclEntry { perms: r.i32()?, scheme: r.buffer()?.map(text), id: r.buffer()?.map(text) })
+    }
+}
+
+/// What is null becomes empty.
+impl From<AclEntry<'_>> for Acl {
+    fn from(entry: AclEntry<'_>) -> Acl {
+        let id = Id::new(entry.scheme.unwrap_or_default(), entry.id.unwrap_or_default());
+        Acl { perms: entry.perms, id }
     }
 }
 
@@ -114,7 +122,7 @@ impl<'a> AclList<'a> {
         }
         let n = r.count(12)?.unwrap_or(0);
         for _ in 0..n {
-            AclEntry::decode(r)?;
+            AclEntry::decode(r, text)?;
         }
         Ok(AclList { bytes: &all[..all.len() - r.rest().len()] })
     }
@@ -137,21 +145,27 @@ impl<'a> AclList<'a> {
         self.bytes == OPEN_ACL
     }
 
-    /// The entries; none for a null list.
+    /// The entries of a list that somebody sent; none for a null list.
     pub fn entries(&self) -> impl Iterator<Item = AclEntry<'a>> + use<'a> {
+        self.read(text)
+    }
+
+    /// The entries of a list that a server wrote: no character is lost that was in the list before it was written, though
+    /// Java reads those above U+FFFF as two U+FFFD.
+    pub fn stored_entries(&self) -> impl Iterator<Item = AclEntry<'a>> + use<'a> {
+        self.read(written_text)
+    }
+
+    fn read(&self, text: fn(&'a [u8]) -> Cow<'a, str>) -> impl Iterator<Item = AclEntry<'a>> + use<'a> {
         // Its lengths were checked when it was decoded.
         let mut r = Reader::with_limits(self.bytes, Limits { field_bytes: usize::MAX });
         let n = r.i32().unwrap_or(0).max(0);
-        (0..n).map_while(move |_| AclEntry::decode(&mut r).ok())
+        (0..n).map_while(move |_| AclEntry::decode(&mut r, text).ok())
     }
 
+    /// [`AclList::entries`], owned.
     pub fn to_vec(&self) -> Vec<Acl> {
-        self.entries()
-            .map(|e| Acl {
-                perms: e.perms,
-                id: Id::new(e.scheme.unwrap_or_default(), e.id.unwrap_or_default()),
-            })
-            .collect()
+        self.entries().map(Acl::from).collect()
     }
 }
 

@@ -169,6 +169,36 @@ fn decode_as_java(mut bytes: &[u8]) -> String {
     out
 }
 
+/// Text that [`Put::put_ustring`] wrote: a pair of surrogates is the character that it stands for. All else is as in
+/// [`text`].
+pub(crate) fn written_text(bytes: &[u8]) -> Cow<'_, str> {
+    let Err(first) = std::str::from_utf8(bytes) else { return text(bytes) };
+    let mut joined = Vec::with_capacity(bytes.len());
+    let (valid, mut rest) = bytes.split_at(first.valid_up_to());
+    joined.extend_from_slice(valid);
+    while let Some((&byte, tail)) = rest.split_first() {
+        if let Some(c) = surrogate_pair(rest) {
+            joined.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            rest = &rest[6..];
+        } else {
+            joined.push(byte);
+            rest = tail;
+        }
+    }
+    Cow::Owned(text(&joined).into_owned())
+}
+
+/// The character above U+FFFF that begins here as a pair of surrogates in three bytes each.
+fn surrogate_pair(bytes: &[u8]) -> Option<char> {
+    let [0xed, a @ 0xa0..=0xaf, b @ 0x80..=0xbf, 0xed, c @ 0xb0..=0xbf, d @ 0x80..=0xbf, ..] = bytes else {
+        return None;
+    };
+    let bits = |byte: &u8, mask: u8| u32::from(byte & mask);
+    let high = bits(a, 0x0f) << 6 | bits(b, 0x3f);
+    let low = bits(c, 0x0f) << 6 | bits(d, 0x3f);
+    char::from_u32(0x1_0000 + (high << 10 | low))
+}
+
 /// Appending jute values to a byte vector.
 pub trait Put {
     fn put_bool(&mut self, v: bool);
@@ -307,7 +337,27 @@ mod tests {
         assert_eq!(b, [0, 0, 0, 7, b'a', 0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80]);
     }
 
+    #[test]
+    fn only_whole_pairs_of_surrogates_are_joined() {
+        for (bytes, text) in [
+            (&b"a\xed\xa0\xbd\xed\xb8\x80b"[..], "a\u{1f600}b"),
+            (b"\xed\xa0\xbd", "\u{fffd}"),
+            (b"\xed\xb8\x80\xed\xa0\xbd", "\u{fffd}\u{fffd}"),
+            (b"\xed\xa0\xbd\xed\xa0\xbd\xed\xb8\x80", "\u{fffd}\u{1f600}"),
+            (b"\xff\xed\xaf\xbf\xed\xbf\xbf\xed", "\u{fffd}\u{10ffff}\u{fffd}"),
+        ] {
+            assert_eq!(written_text(bytes), text, "{bytes:x?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn written_text_is_what_was_written(s in any::<String>()) {
+            let mut b = Vec::new();
+            b.put_ustring(&s);
+            prop_assert_eq!(written_text(&b[4..]), s);
+        }
+
         #[test]
         fn bmp_strings_survive(s in "[\u{0}-\u{d7ff}\u{e000}-\u{ffff}]{0,40}") {
             let mut b = Vec::new();

@@ -160,8 +160,6 @@ impl Assembly<'_> {
         let limit = self.draft.connect_to_learner_master_limit;
         let ensemble = &mut self.draft.config.ensemble;
         ensemble.connect_to_learner_master_limit_ticks = limit.unwrap_or(ensemble.init_limit_ticks);
-        ensemble.observer_sync_enabled =
-            self.draft.observer_sync_override.unwrap_or(ensemble.observer_sync_enabled);
         let ensemble = ensemble.clone();
         self.count_members(&ensemble);
         if ensemble.is_distributed() && ensemble.membership.participants().next().is_some() {

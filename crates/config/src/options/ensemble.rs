@@ -69,13 +69,11 @@ pub(super) static MEMBERS: &[Spec] = &[
     file("syncEnabled", "3.4.6")
         .bool("true")
         .ignored("observers always keep logs and snapshots")
-        .truth(|d, v| d.config.ensemble.observer_sync_enabled = v)
         .doc("Observers keep logs and snapshots."),
     property("observer.syncEnabled", "3.4.6")
         .bool("")
         .default_is("syncEnabled")
         .ignored("observers always keep logs and snapshots")
-        .truth(|d, v| d.observer_sync_override = Some(v))
         .doc("Overrides `syncEnabled`."),
     file("multiAddress.enabled", "3.6.0")
         .bool("false")
@@ -146,19 +144,16 @@ pub(super) static BETWEEN_SERVERS: &[Spec] = &[
         .int("10")
         .at_least(1, Outside::Default)
         .ignored("dumps are sent one at a time, and missing transactions to everybody at once")
-        .number(|d, v| d.config.ensemble.max_concurrent_snap_syncs = count(v))
         .doc("Servers that may get a whole snapshot at once."),
     property("leader.maxConcurrentDiffSyncs", "3.6.0")
         .int("100")
         .at_least(1, Outside::Default)
         .ignored("dumps are sent one at a time, and missing transactions to everybody at once")
-        .number(|d, v| d.config.ensemble.max_concurrent_diff_syncs = count(v))
         .doc("Servers that may get missing transactions at once."),
     property("leader.maxTimeToWaitForEpoch", "3.6.0")
         .int("-1")
         .unit("ms")
         .ignored("a new leader waits for its followers as long as initLimit says")
-        .number(|d, v| d.config.ensemble.max_time_to_wait_for_epoch_ms = positive(v))
         .doc("How long a new leader waits for followers before it gives up; -1: initLimit."),
     property("leaderConnectDelayDuringRetryMs", "3.6.0")
         .int("100")
@@ -173,7 +168,6 @@ pub(super) static BETWEEN_SERVERS: &[Spec] = &[
         .int("500")
         .at_least(500, Outside::Clamped)
         .ignored("what is kept in memory for servers that come back is bounded in bytes, not in number")
-        .number(|d, v| d.config.ensemble.commit_log_count = count(v))
         .doc("Committed transactions kept in memory for servers that come back."),
     property("snapshotSizeFactor", "3.5.0")
         .float("0.33")
@@ -184,13 +178,11 @@ pub(super) static BETWEEN_SERVERS: &[Spec] = &[
         .long("0")
         .unit("ms")
         .ignored("observers come back at once")
-        .number(|d, v| d.config.ensemble.observer_reconnect_delay_ms = millis(v))
         .doc("Wait of an observer before it looks for a leader again."),
     property("observer.election.DelayMs", "3.6.0")
         .long("200")
         .unit("ms")
         .ignored("observers come back at once")
-        .number(|d, v| d.config.ensemble.observer_election_delay_ms = millis(v))
         .doc("Wait of an observer before it takes part in an election."),
     property("observerMaster.sizeLimit", "3.6.0")
         .int("33554432")

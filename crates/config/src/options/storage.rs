@@ -48,19 +48,19 @@ pub(super) static STORAGE: &[Spec] = &[
     property("flushDelay", "3.6.0")
         .long("0")
         .unit("ms")
-        .number(|d, v| d.config.storage.flush_delay_ms = millis(v))
-        .doc("How long a write may wait for others before the log is synced; 0: only while a sync runs. No effect here: the log is synced as soon as the sync before it has ended."),
+        .ignored(GROUPS)
+        .doc("How long a write may wait for others before the log is synced; 0: only while a sync runs."),
     property("maxWriteQueuePollTime", "3.6.0")
         .long("")
         .default_is("flushDelay ÷ 3")
         .unit("ms")
-        .number(|d, v| d.max_write_queue_poll_ms = Some(millis(v)))
-        .doc("With `flushDelay`, how long to wait for the next write before syncing what is there. No effect here: the log is synced as soon as the sync before it has ended."),
+        .ignored(GROUPS)
+        .doc("With `flushDelay`, how long to wait for the next write before syncing what is there."),
     property("maxBatchSize", "3.6.0")
         .int("1000")
         .at_least(1, Outside::Default)
-        .number(|d, v| d.config.storage.max_batch_size = count(v))
-        .doc("Transactions at which the log is synced without more waiting. No effect here: the log is synced as soon as the sync before it has ended."),
+        .ignored(GROUPS)
+        .doc("Transactions at which the log is synced without more waiting."),
     property("snapshot.compression.method", "3.6.0")
         .lenient_choice(&["", "gz", "snappy"], "")
         .default_is("not compressed")
@@ -192,6 +192,8 @@ pub(super) static ZNODES: &[Spec] = &[
     property("pathStats.topPathMax", "3.6.0").int("20").ignored(PATHS).doc("Paths in a line."),
 ];
 
+const GROUPS: &str =
+    "the log is synced as soon as the sync before it has ended, with all that came meanwhile";
 const WATCHES: &str = "closed watchers are removed at once";
 const ANSWERS: &str = "answers are written straight from the tree, so there is nothing to keep";
 const PATHS: &str = "the log of hot paths does not exist here";

@@ -12,25 +12,25 @@ pub(super) static THROTTLES: &[Spec] = &[
         .int("100")
         .unit("ms")
         .at_least(1, Outside::Default)
-        .number(|d, v| d.config.limits.request_throttle.stall_time_ms = millis(v))
-        .doc("How long one waits before it looks again. No effect here: what waits stays in its connection, and goes with it."),
+        .ignored("what waits is looked at again when there is room, at the latest after 5 ms")
+        .doc("How long one waits at most before it looks again."),
     property("request_throttle_drop_stale", "3.6.0")
         .bool("true")
         .truth(|d, v| d.config.limits.request_throttle.drop_stale = v)
-        .doc("Drops requests that have become pointless instead of executing them, and closes their connection. No effect here: what waits stays in its connection, and goes with it."),
+        .doc("Closes the connection of a request that has become pointless while it waited for `request_throttle_max_requests`, instead of executing it."),
     property("request_stale_connection_check", "3.6.0")
         .bool("true")
-        .truth(|d, v| d.config.limits.request_throttle.stale_connection_check = v)
-        .doc("Requests of a closed connection are pointless. No effect here: what waits stays in its connection, and goes with it."),
+        .ignored("what waits stays in its connection, and goes with it")
+        .doc("Requests of a closed connection are pointless."),
     property("request_stale_latency_check", "3.6.0")
         .bool("false")
         .truth(|d, v| d.config.limits.request_throttle.stale_latency_check = v)
-        .doc("Requests older than their session's timeout are pointless. No effect here: what waits stays in its connection, and goes with it."),
+        .doc("Requests that waited longer than their session's timeout are pointless, but for closing the session."),
     property("request_throttler.shutdownTimeout", "3.6.0")
         .int("10000")
         .unit("ms")
-        .number(|d, v| d.config.limits.request_throttle.shutdown_timeout_ms = millis(v))
-        .doc("How long stopping waits for requests in work. No effect here: it waits for all of them."),
+        .ignored("stopping waits for all of them")
+        .doc("How long stopping waits for requests in work."),
     property("throttled_op_wait_time", "3.7.0")
         .int("0")
         .unit("ms")

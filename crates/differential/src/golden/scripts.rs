@@ -37,11 +37,12 @@ pub fn all() -> Vec<Plan> {
         requests::malformed,
     ];
     let full = makers.iter().map(|make| (Profile::Full, *make));
-    let others: [(Profile, Maker); 4] = [
+    let others: [(Profile, Maker); 5] = [
         (Profile::Plain, requests::plain),
         (Profile::SkipAcl, access::permissions),
         (Profile::EnforceAuth, access::enforced),
         (Profile::Full, requests::pipelines),
+        (Profile::Full, access::surrogates),
     ];
     full.chain(others)
         .zip(FIRST_SEED..)
@@ -50,7 +51,7 @@ pub fn all() -> Vec<Plan> {
 }
 
 /// File names, in the order of [`all`].
-pub const NAMES: [&str; 19] = [
+pub const NAMES: [&str; 20] = [
     "handshakes",
     "lifetimes",
     "creates",
@@ -70,6 +71,7 @@ pub const NAMES: [&str; 19] = [
     "skip-acl",
     "enforced-auth",
     "pipelines",
+    "surrogates",
 ];
 
 type Maker = fn(&mut Script);

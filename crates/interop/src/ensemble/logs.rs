@@ -10,12 +10,23 @@ const SEAL: [u8; 5] = [0, 0, 0, 1, b'/'];
 
 /// All records of a folder's logs, in the order of files and places; where a file ends early, the next goes on.
 pub fn records(version_2: &Path) -> Result<Vec<Record>> {
-    let mut all = Vec::new();
-    for path in files(version_2, "log.")? {
+    Ok(by_file(version_2)?.into_iter().flat_map(|(_, records)| records).collect())
+}
+
+/// The same, file by file.
+pub fn by_file(version_2: &Path) -> Result<Vec<(PathBuf, Vec<Record>)>> {
+    let read = |path: PathBuf| {
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        records_of(&bytes, &mut all).with_context(|| format!("in {}", path.display()))?;
-    }
-    Ok(all)
+        let mut records = Vec::new();
+        records_of(&bytes, &mut records).with_context(|| format!("in {}", path.display()))?;
+        Ok((path, records))
+    };
+    log_files(version_2)?.into_iter().map(read).collect()
+}
+
+/// The log files of a folder in the order of their zxids.
+pub fn log_files(version_2: &Path) -> Result<Vec<PathBuf>> {
+    files(version_2, "log.")
 }
 
 fn records_of(bytes: &[u8], all: &mut Vec<Record>) -> Result<()> {

@@ -2,6 +2,7 @@
 //!
 //! Before a folder is emptied or replaced, its log is put aside: the checker needs every transaction that
 //! any member ever had on disk.
+use super::logs;
 use super::place::Place;
 use super::status::{self, Status};
 use crate::fetch::{self, remove_dir};
@@ -9,8 +10,9 @@ use crate::folders::copy_dir;
 use crate::server::{ServerKind, ServerProcess, ServerSpec};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub struct Member {
     pub id: u8,
@@ -24,6 +26,8 @@ pub struct Member {
     paused: bool,
     /// Logs put aside so far.
     past: usize,
+    /// Who wrote the log files that lie in the folder.
+    writers: BTreeMap<PathBuf, ServerKind>,
 }
 
 impl Member {
@@ -31,7 +35,18 @@ impl Member {
         let (kind, dir) = (spec.kind.clone(), spec.dir.clone());
         std::fs::create_dir_all(spec.data_dir())?;
         std::fs::write(spec.data_dir().join("myid"), format!("{id}\n"))?;
-        Ok(Member { id, kind, observer, place, dir, spec, process: None, paused: false, past: 0 })
+        Ok(Member {
+            id,
+            kind,
+            observer,
+            place,
+            dir,
+            spec,
+            process: None,
+            paused: false,
+            past: 0,
+            writers: BTreeMap::new(),
+        })
     }
 
     pub fn running(&self) -> bool {
@@ -72,6 +87,9 @@ impl Member {
 
     fn take(&mut self) -> Result<ServerProcess> {
         self.paused = false;
+        for file in logs::log_files(&self.version_2())? {
+            self.writers.entry(file).or_insert_with(|| self.kind.clone());
+        }
         self.process.take().with_context(|| format!("member {} is not running", self.id))
     }
 
@@ -125,6 +143,7 @@ impl Member {
     fn put_log_aside(&mut self) -> Result<()> {
         self.must_be_down()?;
         self.past += 1;
+        self.writers.clear();
         copy_dir(&self.version_2(), &self.dir.join(format!("past-{}", self.past)))
     }
 
@@ -133,6 +152,11 @@ impl Member {
             bail!("member {} still runs", self.id);
         }
         Ok(())
+    }
+
+    /// Who wrote a log file; each process begins files of its own.
+    pub fn writer_of(&self, file: &Path) -> &ServerKind {
+        self.writers.get(file).unwrap_or(&self.kind)
     }
 
     /// The folder with logs, snapshots and epochs.

@@ -254,7 +254,8 @@ fn extra_other_epoch(run: &mut Run) -> Result<()> {
 fn leader_alone(run: &mut Run) -> Result<(u8, Vec<Record>)> {
     let victim = run.leader()?;
     let address = run.ensemble.member(victim).place.client_address();
-    let mut session = Target { address, ..Target::default() }.open()?;
+    // Its end would be a transaction of the new epoch, which must have none when the old leader comes back.
+    let mut session = Target { address, timeout_ms: 120_000, ..Target::default() }.open()?;
     session.sync()?;
     let others: Vec<u8> = run.ensemble.ids().into_iter().filter(|id| *id != victim).collect();
     others.iter().try_for_each(|id| run.ensemble.member(*id).pause())?;

@@ -28,8 +28,10 @@ pub(super) struct Core {
 impl Core {
     pub fn new(settings: Arc<Settings>, tree: &Tree, now: Now, seed: u64, in_ensemble: bool) -> Core {
         let id = (settings.server_id & 0xff) as u64;
+        let mut sessions = Sessions::new(id, settings.tick_ms, now.wall_ms, now.mono_ms, std::iter::empty());
+        sessions.set_seed(seed);
         Core {
-            sessions: Sessions::new(id, settings.tick_ms, now.wall_ms, now.mono_ms, std::iter::empty()),
+            sessions,
             pipeline: Pipeline::new(tree.last_zxid(), in_ensemble),
             waiting: VecDeque::new(),
             connects: ConnectThrottle::new(settings.throttle.connect, now.mono_ms, seed),
@@ -68,17 +70,11 @@ impl Core {
         }
     }
 
-    /// The one who waits for this transaction. A request that was forwarded and lost on its way must not hold up those
-    /// of other sessions, so it is looked for behind the first as well.
+    /// The one who waits for this transaction. A request that was forwarded and lost on its way, or a sync whose zxid is
+    /// not applied yet, must not hold up those of other sessions, so it is looked for behind the first as well.
     pub fn awaiting(&mut self, zxid: i64, session_id: i64, cxid: i32) -> Option<Waiting> {
-        let front = self.waiting.front()?;
-        if front.is_for(zxid, session_id, cxid) {
-            return self.waiting.pop_front();
-        }
-        if matches!(front.until, Until::Zxid(_)) {
-            return None;
-        }
-        let at = self.waiting.iter().position(|w| w.is_for(zxid, session_id, cxid))?;
+        let mut candidates = self.waiting.iter().take_while(|w| !w.is_for_later(zxid));
+        let at = candidates.position(|w| w.is_for(zxid, session_id, cxid))?;
         self.waiting.remove(at)
     }
 

@@ -80,7 +80,11 @@ impl Leading {
         }
         let limits = Limits { field_bytes: core.settings.max_record };
         let mut reader = Reader::with_limits(body, limits);
-        let last_proposed = self.control.broadcast().last_proposed();
+        // A new epoch has proposed nothing yet, and no transaction has the zxid with which it begins.
+        let last_proposed = match core.pipeline.is_idle() {
+            true => tree.last_zxid(),
+            false => self.control.broadcast().last_proposed(),
+        };
         let (zxid, what) = if op == OpCode::CloseSession {
             (self.propose_close(core, tree, rq.session_id, xid, now), Awaited::Txn)
         } else if op == OpCode::Sync {

@@ -191,20 +191,27 @@ impl Source<'_> {
 
 impl Learners {
     /// Everything up to `committed` is committed: followers are told so, observers get the transactions, and syncs that
-    /// waited for it are answered.
+    /// waited for it are answered, each before anything later is committed: the learner takes what was committed before
+    /// the answer for what the sync waits for.
     pub fn announce(&mut self, core: &Core, epoch: i64, committed: Zxid) {
-        let from = self.announced;
-        if committed <= from {
-            return;
+        while self.announced < committed {
+            let from = self.announced;
+            let next_sync = self.syncs.front().map_or(committed, |(zxid, _)| *zxid);
+            let until = if next_sync > from { next_sync.min(committed) } else { committed };
+            self.announced = until;
+            self.announce_range(core, epoch, from, until);
+            self.answer_syncs();
         }
-        self.announced = committed;
+    }
+
+    fn announce_range(&mut self, core: &Core, epoch: i64, from: Zxid, until: Zxid) {
         if self.links.is_empty() {
             return;
         }
         let mut bytes = std::mem::take(&mut self.scratch);
         if self.live(LearnerKind::Follower).next().is_some() {
             bytes.clear();
-            for zxid in from.max(epoch_start(epoch)) + 1..=committed {
+            for zxid in from.max(epoch_start(epoch)) + 1..=until {
                 send::commit(&mut bytes, zxid);
             }
             for link in self.live(LearnerKind::Follower) {
@@ -213,13 +220,12 @@ impl Learners {
         }
         if self.live(LearnerKind::Observer).next().is_some() {
             bytes.clear();
-            core.pipeline.for_each(from, committed, |zxid, payload| send::inform(&mut bytes, zxid, payload));
+            core.pipeline.for_each(from, until, |zxid, payload| send::inform(&mut bytes, zxid, payload));
             for link in self.live(LearnerKind::Observer) {
                 link.out.extend_from_slice(&bytes);
             }
         }
         self.scratch = bytes;
-        self.answer_syncs();
     }
 
     /// A sync of a learner, to be answered behind everything up to `zxid`.
@@ -316,12 +322,11 @@ impl Learners {
         let applied = source.tree.last_zxid();
         if !core.pipeline.covers(position, applied) {
             link.feed = Feed::Streaming;
-            let (first, _) = core.pipeline.window().unwrap_or((applied + 1, applied));
-            effects.push(Effect::StreamLog {
-                to: key,
-                after: position,
-                through: applied.min(first - 1).max(position),
-            });
+            // The first one in memory is read from the log as well: where an epoch begins, what precedes it is not the
+            // number before.
+            let (first, _) = core.pipeline.window().unwrap_or((applied, applied));
+            let through = applied.min(first).max(position);
+            effects.push(Effect::StreamLog { to: key, after: position, through });
             return;
         }
         let committed = if source.is_established { self.announced.max(applied) } else { applied };

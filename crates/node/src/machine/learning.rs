@@ -99,14 +99,18 @@ impl Learning {
         self.control.is_serving()
     }
 
-    /// From now on clients are served, and what is durable is acknowledged.
-    pub fn begin(&mut self, core: &mut Core, tree: &Tree, now: Now) {
-        core.sessions.restart_as_learner(tree.sessions());
-        self.last_ping_ms = now.mono_ms;
+    /// What is held goes to the log; from now on what is durable is acknowledged.
+    pub fn log_held(&mut self, core: &mut Core) {
         self.acked = core.pipeline.durable().max(epoch_start(self.control.epoch()));
         for (zxid, payload) in std::mem::take(&mut self.held) {
             core.pipeline.append(zxid, &payload);
         }
+    }
+
+    /// From now on clients are served.
+    pub fn begin(&mut self, core: &mut Core, tree: &Tree, now: Now) {
+        core.sessions.restart_as_learner(tree.sessions());
+        self.last_ping_ms = now.mono_ms;
     }
 
     /// Everything up to `zxid` is durable: the leader is told of each.

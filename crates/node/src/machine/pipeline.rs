@@ -18,6 +18,8 @@ pub(super) struct Pipeline {
     applied_records: usize,
     durable: Zxid,
     committed: Zxid,
+    /// The last record that came from elsewhere.
+    last_appended: Zxid,
     /// The last batches that were applied, for learners that lack them.
     window: VecDeque<Arc<Batch>>,
     window_bytes: usize,
@@ -33,6 +35,7 @@ impl Pipeline {
             applied_records: 0,
             durable: position,
             committed: position,
+            last_appended: position,
             window: VecDeque::new(),
             window_bytes: 0,
             keeps_window,
@@ -51,7 +54,12 @@ impl Pipeline {
     }
 
     /// Adds a whole record, copied from elsewhere.
+    ///
+    /// # Panics
+    /// If it does not come after everything before: a log out of order cannot be read again.
     pub fn append(&mut self, zxid: Zxid, payload: &[u8]) {
+        assert!(zxid > self.last_appended, "{zxid:#x} was to be logged behind {:#x}", self.last_appended);
+        self.last_appended = zxid;
         let out = &mut self.building.bytes;
         let start = file::begin_record(out);
         out.extend_from_slice(payload);

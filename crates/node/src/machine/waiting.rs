@@ -50,6 +50,11 @@ impl Waiting {
             }
     }
 
+    /// Whether its transaction is known to come behind this zxid: so do those of all who wait behind it.
+    pub fn is_for_later(&self, zxid: i64) -> bool {
+        self.what.is_txn() && matches!(self.until, Until::Zxid(awaited) if awaited > zxid)
+    }
+
     /// Whether it waits for no transaction, and everything before it is applied.
     pub fn is_ready(&self, applied: i64) -> bool {
         !self.what.is_txn()

@@ -33,9 +33,9 @@ impl Mode {
     }
 }
 
-/// Whether flags need no time to live; inside a multi, others make a create without one undecodable.
-pub(super) fn flags_are_plain(flags: i32) -> bool {
-    Mode::from_flags(flags).is_ok_and(|mode| !mode.ttl)
+/// Whether these flags need a time to live, which inside a multi makes any create but createTTL undecodable.
+pub(super) fn needs_ttl(flags: i32) -> Result<bool, ErrorCode> {
+    Mode::from_flags(flags).map(|mode| mode.ttl)
 }
 
 /// Inside a multi, the flags decide what a create is: a container's make one of any, and createTTL without a TTL flag is
@@ -54,11 +54,19 @@ pub(super) fn effective_in_multi<'a>(op: OpCode, request: &CreateRequest<'a>) ->
     (op, request)
 }
 
+/// Whether a create is a request of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Alone,
+    PartOfMulti,
+}
+
 impl Prep {
     pub(super) fn create(
         &mut self,
         tree: &Tree,
         rq: &Request<'_>,
+        standing: Standing,
         op: OpCode,
         request: &CreateRequest<'_>,
         out: &mut Vec<u8>,
@@ -91,6 +99,10 @@ impl Prep {
             CreateKind::Plain { ephemeral: mode.ephemeral, with_stat: op == OpCode::Create2 }
         };
         let parent_cversion = self.stage_create(rq, &path, kind, request.data, parent_path, &parent);
+        if standing == Standing::PartOfMulti {
+            // What is pending keeps the list as it is: later parts of the same multi are judged by it.
+            acl::reread(&mut self.acl_buffer);
+        }
         let acl = AclList::from_encoded(&self.acl_buffer);
         CreateTxn { path, data: request.data, acl, kind, parent_cversion }.encode(out);
         Ok(())

@@ -155,7 +155,7 @@ impl Prep {
         let outcome = match op {
             OpCode::Create | OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => {
                 let request = wire::request::CreateRequest::decode(body, op == OpCode::CreateTtl)?;
-                self.create(tree, rq, op, &request, out)
+                self.create(tree, rq, create::Standing::Alone, op, &request, out)
             }
             OpCode::Delete => {
                 let request = VersionedPath::decode(body)?;

@@ -77,13 +77,12 @@ fn warnings_are_told_beside_errors() {
     refused_cfg(folder.path(), &cfg, BAD_CONFIG, &parts);
 }
 
-/// The advice about `myid` must not send somebody through a whole set-up that is then refused.
 #[test]
-fn advice_about_myid_comes_with_what_matters_more() {
+fn a_member_without_myid_is_told_which_numbers_there_are() {
     let folder = Folder::new("ensemble-without-myid");
     let data = folder.path().join("data");
     let members = "initLimit=5\nsyncLimit=3\nserver.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n";
-    let parts = ["myid is missing", "an ensemble of 3, but this server cannot run in one yet"];
+    let parts = ["myid is missing", "write this server's number into it, one of: 1, 2, 3"];
     refused_cfg(folder.path(), &(zoo_cfg(&data, free_port()) + members), BAD_CONFIG, &parts);
 }
 
@@ -101,20 +100,6 @@ fn a_configuration_that_cannot_be_read_is_named() {
     };
     missing(folder.path().join("no-such.cfg"), "No such file");
     missing(folder.path().to_path_buf(), "Is a directory");
-}
-
-#[test]
-fn an_ensemble_is_refused() {
-    let folder = Folder::new("ensemble");
-    let data = folder.path().join("data");
-    fs::create_dir(&data).unwrap();
-    fs::write(data.join("myid"), "1\n").unwrap();
-    let members = "initLimit=5\nsyncLimit=3\nserver.1=127.0.0.1:26901:26902\nserver.2=127.0.0.1:26903:26904\n\
-                   server.3=127.0.0.1:26905:26906\n";
-    let cfg = zoo_cfg(&data, free_port()) + members;
-    let parts = ["names 3 voting servers", "only standalone", "Remove the server.N lines"];
-    refused_cfg(folder.path(), &cfg, BAD_CONFIG, &parts);
-    assert!(!data.join("version-2").exists(), "a refused configuration leaves the data alone");
 }
 
 /// A configuration for TLS only must not become an open port.

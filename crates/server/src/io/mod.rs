@@ -6,6 +6,7 @@
 mod accept;
 mod slot;
 
+use crate::event_first;
 use crate::outbox::{Delivery, Mail};
 use crate::shared::{NodeInput, Shared};
 use crate::status;
@@ -216,21 +217,19 @@ impl IoThread {
     /// Lets connections handle what was received, and what they had kept, a slice at a time.
     fn handle(&mut self, now_ms: i64) {
         let shared = self.shared.clone();
-        let mailbox = &shared.mailboxes[self.index];
+        let tray = shared.mailboxes[self.index].tray();
         let mut from = 0;
         let mut idle_rounds = 0;
         loop {
             if from == self.received.len() {
                 // Mail that comes after the last round wakes this thread again: replies must not wait for silence.
                 idle_rounds += 1;
-                if !mailbox.has_mail() || idle_rounds > MAIL_ROUNDS {
+                if !tray.is_filled() || idle_rounds > MAIL_ROUNDS {
                     return;
                 }
             }
-            let tree = shared.tree.read();
-            // Whatever was applied before this lock has its events in the mailbox: they come first. So the mail is
-            // taken under the lock, never before it.
-            if mailbox.take(&mut self.mail) {
+            let (tree, mail) = event_first::look(&shared.tree, tray, &mut self.mail);
+            if mail {
                 self.deliver(now_ms, tree.last_zxid());
             }
             let mut cx = ConnContext {
@@ -301,7 +300,7 @@ impl IoThread {
         for (stream, peer) in mail.connections.drain(..) {
             self.adopt(stream, peer, now_ms);
         }
-        mail.stop = false;
+        mail.clear();
         self.mail = if mail.bytes.capacity() > MAIL_KEPT_BYTES { Mail::default() } else { mail };
     }
 

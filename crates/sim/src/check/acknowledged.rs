@@ -1,21 +1,27 @@
 //! Nothing that anybody was told is lost: what was applied before a crash is there after it, and nothing is said
 //! before it is durable.
 
-use super::{Broken, History};
+use super::{Broken, Truth};
 
-/// A recovery found everything up to `recovered`.
-pub fn after_recovery(history: &History, recovered: i64) -> Result<(), Broken> {
-    let committed = history.last_committed();
+/// A server alone has started from everything up to `recovered`: all that was ever applied must be in it.
+pub fn after_recovery(truth: &Truth, recovered: i64) -> Result<(), Broken> {
+    let committed = truth.history.last_committed();
     if recovered < committed {
-        return Err(format!("acknowledged: {committed} had been applied, only {recovered} was recovered"));
+        return Err(format!(
+            "acknowledged: {committed:#x} had been applied, only {recovered:#x} was recovered"
+        ));
     }
     Ok(())
 }
 
-/// An answer that names `zxid` left the server when everything up to `durable` was on the disk.
-pub fn before_answer(zxid: i64, durable: i64) -> Result<(), Broken> {
-    if zxid > durable {
-        return Err(format!("acknowledged: an answer speaks of {zxid}, but only {durable} is durable"));
+/// A server's memory stands at `applied`: its own disk must have all of it.
+pub fn before_applied(truth: &Truth, server: usize, applied: i64) -> Result<(), Broken> {
+    let durable = truth.replicas[server].durable;
+    if applied > durable {
+        return Err(format!(
+            "acknowledged: server {} has applied {applied:#x}, but has only {durable:#x} on its disk",
+            server + 1
+        ));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use crate::run::recover_options;
 use model::{Model, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use wire::data::Stat;
 use wire::jute::Limits;
 use wire::txn::{Txn, TxnHeader, TxnRecord};
@@ -22,39 +23,63 @@ pub struct Committed {
     pub outcome: Outcome,
     /// The path of a create, with its sequence number.
     pub created: Option<String>,
+    /// Of the tree behind it.
+    pub digest: u64,
+    /// What watches hear of.
+    pub events: Vec<model::Event>,
 }
 
 pub struct History {
     /// The state after the last committed transaction.
     pub model: Model,
-    /// Payloads handed to the log, by zxid.
+    base: i64,
+    /// In an ensemble a zxid is given once; a server alone gives those that a crash took away again.
+    given_once: bool,
+    /// Payloads handed to logs, by zxid.
     proposed: BTreeMap<i64, Vec<u8>>,
     committed: BTreeMap<i64, Committed>,
     versions: BTreeMap<String, Vec<(i64, Option<View>)>>,
-    /// When the server certainly heard last from a session, in ms.
-    pub(super) heard_ms: BTreeMap<i64, i64>,
+    /// The number of each session's last request that changed something.
+    last_cxid: BTreeMap<i64, i32>,
+    first_digest: u64,
 }
 
-impl Default for History {
-    fn default() -> Self {
-        let model = Model::new(recover_options().rules.owners);
+impl History {
+    /// Of a tree that is empty at `base`.
+    pub fn new(base: i64, given_once: bool) -> History {
+        let mut model = Model::new(recover_options().rules.owners);
+        model.last_zxid = base;
         let mut history = History {
+            first_digest: model.digest(),
+            base,
+            given_once,
             proposed: BTreeMap::new(),
             committed: BTreeMap::new(),
             versions: BTreeMap::new(),
-            heard_ms: BTreeMap::new(),
+            last_cxid: BTreeMap::new(),
             model,
         };
         let all: Vec<String> = history.model.nodes.keys().cloned().collect();
         all.iter().for_each(|path| history.note(path, 0));
         history
     }
-}
 
-impl History {
-    /// A record went to the log. One that follows a crash takes the place of one that was lost.
-    pub fn propose(&mut self, zxid: i64, payload: &[u8]) {
-        self.proposed.insert(zxid, payload.to_vec());
+    /// A record went to a log.
+    pub fn propose(&mut self, zxid: i64, payload: &[u8]) -> Result<(), String> {
+        match self.proposed.get(&zxid) {
+            Some(known) if known == payload => {}
+            Some(_) if self.given_once || zxid <= self.last_committed() => {
+                return Err(format!("agreement: two different transactions have the zxid {zxid:#x}"));
+            }
+            _ => {
+                self.proposed.insert(zxid, payload.to_vec());
+            }
+        }
+        Ok(())
+    }
+
+    pub fn is_proposed(&self, zxid: i64) -> bool {
+        self.proposed.contains_key(&zxid)
     }
 
     pub fn last_committed(&self) -> i64 {
@@ -65,22 +90,56 @@ impl History {
         self.committed.get(&zxid)
     }
 
-    /// The server applied, or recovered, the transaction behind the last one. Gives its header.
-    pub fn commit_next(&mut self) -> Result<TxnHeader, String> {
-        let zxid = self.model.last_zxid + 1;
+    /// Committed transactions behind `after` up to `through`.
+    pub fn between(&self, after: i64, through: i64) -> impl Iterator<Item = (i64, &Committed)> {
+        let through = through.max(after);
+        let range = (Bound::Excluded(after), Bound::Included(through.saturating_add(1)));
+        self.committed.range(range).filter(move |(z, _)| **z <= through).map(|(z, c)| (*z, c))
+    }
+
+    /// The tree's digest behind a committed transaction.
+    pub fn digest(&self, zxid: i64) -> Option<u64> {
+        if zxid == self.base { Some(self.first_digest) } else { Some(self.committed.get(&zxid)?.digest) }
+    }
+
+    /// The transaction is committed, the next behind the last one.
+    pub fn commit(&mut self, zxid: i64) -> Result<TxnHeader, String> {
+        let last = self.last_committed();
+        let next_epoch = zxid >> 32 > last >> 32 && zxid & 0xffff_ffff == 1;
+        if zxid != last + 1 && !next_epoch {
+            return Err(format!("agreement: {zxid:#x} was committed behind {last:#x}"));
+        }
         let payload =
-            self.proposed.remove(&zxid).ok_or(format!("{zxid} was committed but never proposed"))?;
-        let record = TxnRecord::decode(&payload, Limits::default()).map_err(|e| format!("{zxid}: {e}"))?;
+            self.proposed.get(&zxid).ok_or(format!("{zxid:#x} was committed but never proposed"))?.clone();
+        let record = TxnRecord::decode(&payload, Limits::default()).map_err(|e| format!("{zxid:#x}: {e}"))?;
         let (outcome, events) = self.model.apply(&record);
         let created =
             if let Txn::Create(create) = &record.txn { Some(create.path.to_string()) } else { None };
-        let mut touched: BTreeSet<String> = events.into_iter().map(|e| e.path).collect();
+        let mut touched: BTreeSet<String> = events.iter().map(|e| e.path.clone()).collect();
         touched.extend(named_paths(&record.txn));
         let parents: Vec<String> = touched.iter().filter_map(|p| parent(p)).collect();
         touched.extend(parents);
         touched.iter().for_each(|path| self.note(path, zxid));
-        self.committed.insert(zxid, Committed { header: record.header, outcome, created });
-        Ok(record.header)
+        let previous = self.digest(last).unwrap_or_default();
+        let digest = if touched.is_empty() { previous } else { self.model.digest() };
+        let header = record.header;
+        let fifo = self.in_session_order(&header, &outcome);
+        self.committed.insert(zxid, Committed { header, outcome, created, digest, events });
+        fifo.map(|()| header)
+    }
+
+    /// What a session asked for comes into effect in the order in which it asked, and once.
+    fn in_session_order(&mut self, header: &TxnHeader, outcome: &Outcome) -> Result<(), String> {
+        if matches!(outcome, Outcome::Error(_)) || header.cxid == 0 {
+            return Ok(());
+        }
+        match self.last_cxid.insert(header.session_id, header.cxid) {
+            Some(last) if last >= header.cxid => Err(format!(
+                "order: request {} of session {:#x} took effect behind its request {last}, as {:#x}",
+                header.cxid, header.session_id, header.zxid
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn note(&mut self, path: &str, zxid: i64) {

@@ -1,35 +1,33 @@
 //! Sessions end by a transaction, never before their time unless asked, and take exactly their ephemerals with them.
 
-use super::{Broken, History};
+use super::{Broken, History, Truth};
 use tree::Tree;
 use wire::OpCode;
 use wire::txn::TxnHeader;
 
-/// The server handled all that a session had sent by now.
-pub fn heard(history: &mut History, session: i64, now_ms: i64) {
-    history.heard_ms.insert(session, now_ms);
+/// A server heard from a session, itself or through a learner.
+pub fn heard(truth: &mut Truth, server: usize, session: i64, now_ms: i64) {
+    truth.heard_ms[server].insert(session, now_ms);
 }
 
-/// After a restart every session gets a full new timeout.
-pub fn restarted(history: &mut History, now_ms: i64) {
-    let all: Vec<i64> = history.model.sessions.keys().copied().collect();
-    history.heard_ms = all.into_iter().map(|id| (id, now_ms)).collect();
+/// A server begins to lead: every session gets a full new timeout.
+pub fn begun(truth: &mut Truth, server: usize, now_ms: i64) {
+    let all: Vec<i64> = truth.history.model.sessions.keys().copied().collect();
+    truth.heard_ms[server] = all.into_iter().map(|id| (id, now_ms)).collect();
 }
 
-/// Call before a transaction is committed to the history, with its header: `timeout_ms` is the session's.
-pub fn before_close(
-    history: &History,
-    header: &TxnHeader,
-    proposed_ms: i64,
-    timeout_ms: i32,
-) -> Result<(), Broken> {
-    let by_server = header.op == OpCode::CloseSession.code() && header.cxid == 0;
-    let heard = history.heard_ms.get(&header.session_id).copied().unwrap_or(i64::MIN / 2);
-    if by_server && proposed_ms - heard < i64::from(timeout_ms) {
+/// A leader has made a transaction.
+pub fn proposed(truth: &Truth, server: usize, header: &TxnHeader, now_ms: i64) -> Result<(), Broken> {
+    if header.op != OpCode::CloseSession.code() || header.cxid != 0 {
+        return Ok(());
+    }
+    let id = header.session_id;
+    let timeout_ms = truth.history.model.sessions.get(&id).copied().unwrap_or(0);
+    let heard = truth.heard_ms[server].get(&id).copied().unwrap_or(i64::MIN / 2);
+    if now_ms - heard < i64::from(timeout_ms) {
         return Err(format!(
-            "sessions: {:#x} was ended {} ms after it was heard, its timeout is {timeout_ms}",
-            header.session_id,
-            proposed_ms - heard
+            "sessions: {id:#x} was ended {} ms after it was heard, its timeout is {timeout_ms}",
+            now_ms - heard
         ));
     }
     Ok(())

@@ -56,6 +56,8 @@ pub enum Fault {
     SyncDropsPages,
     /// The call works after this many ms of virtual time.
     Stall(u64),
+    /// The machine stops here: this call and all that follow fail and do nothing.
+    Halt,
 }
 
 type Observer = Box<dyn FnMut(&Call, &Image) + Send>;
@@ -68,6 +70,7 @@ struct State {
     phase: &'static str,
     faults: BTreeMap<u64, Fault>,
     full: bool,
+    halted: bool,
     clock_ms: u64,
     observer: Option<Observer>,
     ignored_syncs: Option<SyncFilter>,
@@ -102,6 +105,7 @@ impl SimDisk {
             phase: "",
             faults: BTreeMap::new(),
             full: false,
+            halted: false,
             clock_ms: 0,
             observer: None,
             ignored_syncs: None,
@@ -146,6 +150,7 @@ impl SimDisk {
         let mut state = self.lock();
         state.faults.clear();
         state.full = false;
+        state.halted = false;
     }
 
     /// Calls `observer` before every call takes effect.
@@ -181,11 +186,15 @@ impl State {
         match self.faults.remove(&number) {
             Some(Fault::Eio) => return Err(error(EIO)),
             Some(Fault::Full) => self.full = true,
+            Some(Fault::Halt) => self.halted = true,
             Some(Fault::ShortWrite) if kind == CallKind::Write => return Ok(Verdict::Short),
             Some(Fault::SyncDropsPages) if kind == CallKind::SyncData => return Ok(Verdict::Drop),
             Some(Fault::ShortWrite | Fault::SyncDropsPages) => return Err(error(EIO)),
             Some(Fault::Stall(ms)) => self.clock_ms += ms,
             None => {}
+        }
+        if self.halted {
+            return Err(error(EIO));
         }
         if self.full && matches!(kind, CallKind::Write | CallKind::Create) {
             return if kind == CallKind::Write { Ok(Verdict::Short) } else { Err(error(ENOSPC)) };

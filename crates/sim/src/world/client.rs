@@ -2,11 +2,11 @@
 //!
 //! It checks every answer as it comes, against the history and against what it has seen itself.
 
+use super::net::{Host, Parcel, Port, WireId};
 use super::stage::{Event, Stage};
 use crate::check::reads::Seen;
 use crate::check::watches::{Book, Kind};
-use crate::check::{acknowledged, order, reads};
-use node::ConnId;
+use crate::check::{order, reads, writes};
 use std::collections::{BTreeSet, VecDeque};
 use wire::data::{AclList, OPEN_ACL, Stat};
 use wire::multi::{MultiHeader, MultiOp};
@@ -29,6 +29,8 @@ struct Pending {
     path: String,
     watch: bool,
     sent_us: u64,
+    /// What had been answered when it was sent: see [`writes`].
+    floor: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +44,15 @@ enum Phase {
 
 pub(super) struct Client {
     index: usize,
+    host: Host,
+    /// How many servers there are to connect to.
+    servers: usize,
+    /// The one it is or was connected to last.
+    server: Host,
+    /// The one that its session was on last.
+    home: Host,
     phase: Phase,
-    conn: ConnId,
+    conn: WireId,
     session: i64,
     password: Vec<u8>,
     seen_zxid: i64,
@@ -55,9 +64,13 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub fn new(index: usize) -> Client {
+    pub fn new(index: usize, servers: usize) -> Client {
         Client {
             index,
+            host: servers + index,
+            servers,
+            server: 0,
+            home: 0,
             phase: Phase::Apart,
             conn: 0,
             session: 0,
@@ -83,7 +96,7 @@ impl Client {
     }
 
     fn hang_up(&mut self, stage: &mut Stage) {
-        stage.send_to_server(self.conn, Event::HangUp(self.conn));
+        stage.close(self.conn, 0);
         self.apart();
     }
 
@@ -96,7 +109,7 @@ impl Client {
 
     /// The client's own clock.
     pub fn act(&mut self, stage: &mut Stage) {
-        let mut pause_us = 1000 + stage.rng.below(250_000);
+        let mut pause_us = 1000 + stage.rng.below(400_000);
         match self.phase {
             Phase::Silent => return,
             Phase::Apart => self.connect(stage),
@@ -125,7 +138,12 @@ impl Client {
     }
 
     fn connect(&mut self, stage: &mut Stage) {
-        self.conn = stage.connect(self.index);
+        let former = self.server;
+        self.server = stage.rng.index(self.servers);
+        if self.session != 0 && self.server != former {
+            stage.mark("session: tried another server");
+        }
+        self.conn = stage.connect(self.host, self.server, Port::Client);
         self.phase = Phase::Connecting;
         self.since_us = stage.now_us;
         let request = ConnectRequest {
@@ -140,17 +158,18 @@ impl Client {
         let start = frame::begin(&mut out);
         request.encode(&mut out);
         frame::finish(&mut out, start);
-        stage.send_to_server(self.conn, Event::ToServer(self.conn, out));
+        stage.send(self.conn, 0, out);
     }
 
     fn send_some(&mut self, stage: &mut Stage) {
         let mut bytes = Vec::new();
-        for _ in 0..1 + stage.rng.below(5) {
+        for _ in 0..1 + stage.rng.below(4) {
             if self.pending.len() < MAX_PENDING {
+                stage.requests += 1;
                 self.request(&mut bytes, stage);
             }
         }
-        stage.send_to_server(self.conn, Event::ToServer(self.conn, bytes));
+        stage.send(self.conn, 0, bytes);
     }
 
     /// A path of a small world, so that clients meet.
@@ -194,7 +213,10 @@ impl Client {
         };
         let start = frame::begin(out);
         RequestHeader { xid, op: op.code() }.encode(out);
-        self.pending.push_back(Pending { xid, op, path, watch, sent_us: stage.now_us });
+        stage
+            .trace(|| format!("client {}: {op:?} {path} as {xid} to server {}", self.index, self.server + 1));
+        let floor = writes::asked(&stage.truth);
+        self.pending.push_back(Pending { xid, op, path, watch, sent_us: stage.now_us, floor });
         start
     }
 
@@ -243,19 +265,21 @@ impl Client {
         request.encode(&mut out, false);
         frame::finish(&mut out, start);
         stage.mark("watches: set again");
-        stage.send_to_server(self.conn, Event::ToServer(self.conn, out));
+        stage.send(self.conn, 0, out);
     }
 
-    pub fn closed(&mut self, conn: ConnId) {
-        if self.conn == conn && self.phase != Phase::Silent {
-            self.apart();
-        }
-    }
-
-    pub fn receive(&mut self, conn: ConnId, bytes: &[u8], durable: i64, stage: &mut Stage) {
-        if self.conn != conn || self.phase == Phase::Silent {
+    pub fn arrive(&mut self, wire: WireId, parcel: Parcel, stage: &mut Stage) {
+        if self.conn != wire || self.phase == Phase::Silent {
             return;
         }
+        match parcel {
+            Parcel::Bytes(bytes) => self.receive(&bytes, stage),
+            Parcel::End => self.apart(),
+            Parcel::Knock | Parcel::Accepted => {}
+        }
+    }
+
+    fn receive(&mut self, bytes: &[u8], stage: &mut Stage) {
         self.inbound.extend_from_slice(bytes);
         let inbound = std::mem::take(&mut self.inbound);
         let mut rest = &inbound[..];
@@ -263,7 +287,7 @@ impl Client {
             if self.phase == Phase::Connecting {
                 self.connected(payload, stage);
             } else {
-                self.frame(payload, durable, stage);
+                self.frame(payload, stage);
             }
             rest = &rest[used..];
         }
@@ -284,28 +308,41 @@ impl Client {
         self.phase = Phase::Open;
         self.password = response.password.to_vec();
         let again = self.session == response.session_id;
+        stage.trace(|| {
+            let how = if again { "goes on" } else { "begins" };
+            format!(
+                "client {}: session {:#x} {how} on server {}",
+                self.index,
+                response.session_id,
+                self.server + 1
+            )
+        });
         self.session = response.session_id;
         if again {
             stage.mark("client: re-attached");
+            if self.home != self.server {
+                stage.mark("session: moved");
+            }
             if !self.book.is_empty() {
                 self.set_watches(stage);
             }
         }
+        self.home = self.server;
     }
 
-    fn frame(&mut self, payload: &[u8], durable: i64, stage: &mut Stage) {
+    fn frame(&mut self, payload: &[u8], stage: &mut Stage) {
         let mut r = Reader::new(payload);
         let Ok(header) = ReplyHeader::decode(&mut r) else {
             return stage.check(Err("protocol: an answer without a header".into()));
         };
-        stage.check(acknowledged::before_answer(header.zxid, durable));
+        stage.trace(|| format!("client {}: {header:?}", self.index));
         if header.xid == xid::NOTIFICATION {
             let Ok(event) = WatcherEvent::decode(&mut r) else {
                 return stage.check(Err("protocol: an event that cannot be read".into()));
             };
             stage.mark("watches: fired");
             let replaying = self.pending.front().is_some_and(|p| p.op == OpCode::SetWatches);
-            let fits = self.book.event(&stage.history, event.event, &event.path, replaying);
+            let fits = self.book.event(stage.history(), event.event, &event.path, replaying);
             return stage.check(fits);
         }
         let pending = self.pending.pop_front();
@@ -313,9 +350,9 @@ impl Client {
         stage.check(order::of_states(header.zxid, self.seen_zxid));
         self.seen_zxid = self.seen_zxid.max(header.zxid);
         if pending.as_ref().is_some_and(|p| p.op == OpCode::SetWatches) {
-            self.book.set_again(&stage.history, header.zxid);
+            self.book.set_again(stage.history(), header.zxid);
         }
-        let fresh = self.book.answered(&stage.history, header.zxid);
+        let fresh = self.book.answered(stage.history(), header.zxid);
         stage.check(fresh);
         if let Some(pending) = pending {
             let fits = self.answer(&pending, &header, r, stage);
@@ -348,7 +385,7 @@ impl Client {
                 if asked.watch {
                     self.note_watch(asked, header);
                 }
-                reads::read(&stage.history, &asked.path, header.zxid, header.err, &seen)
+                reads::read(stage.history(), &asked.path, header.zxid, header.err, &seen)
             }
             OpCode::Create | OpCode::Create2 | OpCode::SetData | OpCode::Delete | OpCode::Multi => {
                 stage.mark(if header.err == 0 { "write: done" } else { "write: refused" });
@@ -359,7 +396,9 @@ impl Client {
                     _ => None,
                 };
                 let (zxid, err) = (header.zxid, header.err);
-                reads::write(&stage.history, self.session, asked.xid, zxid, err, created.as_deref())
+                let in_time = writes::answered(&mut stage.truth, zxid, asked.floor);
+                stage.check(in_time);
+                reads::write(stage.history(), self.session, asked.xid, zxid, err, created.as_deref())
             }
             OpCode::CloseSession => {
                 self.session = 0;

@@ -206,3 +206,52 @@ pub fn enforced(s: &mut Script) {
     s.open(1, Handshake { authenticate: false, ..Handshake::REATTACH });
     s.read(1, OpCode::GetData, "~/a", false);
 }
+
+/// An ACL of `digest` entries with all permissions and one that lets everybody read, its ids in these bytes.
+fn digests(ids: &[&[u8]]) -> Vec<u8> {
+    let mut list = Vec::new();
+    list.put_count(ids.len() + 1);
+    for id in ids {
+        list.put_i32(31);
+        list.put_ustring("digest");
+        list.put_buffer(Some(id));
+    }
+    list.extend_from_slice(&wire::data::READ_ACL[4..]);
+    list
+}
+
+/// Ids with a character above U+FFFF: Java writes it as two surrogates, and reads those as two U+FFFD.
+pub fn surrogates(s: &mut Script) {
+    let own = acl(&[(31, "auth", "")]);
+    s.auth(1, "digest", "\u{1f600}:pw".as_bytes());
+    s.send(1, OpCode::WhoAmI, Vec::new());
+    s.create_with(1, "~/plain", &own);
+    s.create_with(1, "~/given", &digests(&["\u{1f600}:x".as_bytes(), "b:\u{1f600}".as_bytes()]));
+    s.create_with(1, "~/halves", &digests(&[b"\xed\xa0\xbd\xed\xb8\x80:x"]));
+    s.node(1, "~/set");
+    s.set_acl(1, "~/set", &own, -1);
+    s.node(1, "~/in");
+    for path in ["~/plain", "~/given", "~/halves", "~/set"] {
+        for client in [0, 1] {
+            s.ask(client, OpCode::GetAcl, path);
+            s.set(client, path, b"new", -1);
+        }
+    }
+    for op in super::tree::CREATES {
+        let path = format!("~/in/{}", op.name());
+        let mut body = s.create_body(&path, None, &own, if op == OpCode::CreateTtl { 5 } else { 0 });
+        if op == OpCode::CreateTtl {
+            body.put_i64(1000);
+        }
+        // Within the multi, the list is still as it was given.
+        let set = (OpCode::SetData, s.set_body(&path, Some(b"new"), -1));
+        s.multi(1, &[(op, body), set]);
+        s.ask(1, OpCode::GetAcl, &path);
+        s.read(1, OpCode::GetData, &path, false);
+        s.set(1, &path, b"newer", -1);
+    }
+    let given = digests(&["\u{1f600}:x".as_bytes(), "b:\u{1f600}".as_bytes()]);
+    let body = s.create_body("~/in/given", None, &given, 0);
+    s.multi(1, &[(OpCode::Create, body)]);
+    s.ask(0, OpCode::GetAcl, "~/in/given");
+}

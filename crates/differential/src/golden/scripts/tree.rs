@@ -6,7 +6,8 @@ use wire::data::OPEN_ACL;
 use wire::jute::Put;
 use wire::multi::MultiHeader;
 
-const CREATES: [OpCode; 4] = [OpCode::Create, OpCode::Create2, OpCode::CreateContainer, OpCode::CreateTtl];
+pub(super) const CREATES: [OpCode; 4] =
+    [OpCode::Create, OpCode::Create2, OpCode::CreateContainer, OpCode::CreateTtl];
 
 /// A create of any kind; a TTL only where the operation has one.
 fn create_any(s: &mut Script, op: OpCode, path: &str, data: Option<&[u8]>, acl: &[u8], flags: i32, ttl: i64) {
@@ -300,6 +301,7 @@ pub fn multis(s: &mut Script) {
     s.read(0, OpCode::GetData, "~/a", false);
     multi_creates(s);
     malformed_multis(s, &good);
+    first_fault_decides(s, &good);
 }
 
 /// Inside a multi, flags and operation numbers of creates are read in another way than outside.
@@ -346,6 +348,33 @@ fn malformed_multis(s: &mut Script, good: &(OpCode, Vec<u8>)) {
     let mut unknown = Vec::new();
     MultiHeader { op: 99, done: false, err: -1 }.encode(&mut unknown);
     s.send(0, OpCode::Multi, unknown);
+    s.read(0, OpCode::GetData, "~/a", false);
+}
+
+/// A multi is judged while it is read, and a create without an access list takes no zxid: it shows which fault came first.
+fn first_fault_decides(s: &mut Script, good: &(OpCode, Vec<u8>)) {
+    let null_acl = [0xff; 4];
+    let tripping = (OpCode::Create, s.create_body("~/x", None, &null_acl, 0));
+    for op in [OpCode::Create, OpCode::Create2, OpCode::CreateContainer] {
+        for flags in [-1, 0, 3, 4, 5, 6, 7, i32::MAX] {
+            let create = (op, s.create_body("~/x", None, &null_acl, flags));
+            s.multi(0, &[good.clone(), create]);
+        }
+    }
+    let read = (OpCode::GetData, s.body("~/a", &[0]));
+    let bad_flag = (OpCode::Create, s.create_body("~/x", None, OPEN_ACL, 9));
+    let needs_ttl = (OpCode::Create, s.create_body("~/x", None, OPEN_ACL, 6));
+    let null_path = (OpCode::Delete, vec![0xff; 8]);
+    let unreadable = (OpCode::SetAcl, Vec::new());
+    let no_acl_ttl = [s.create_body("~/x", None, &null_acl, 5), 9i64.to_be_bytes().to_vec()].concat();
+    let ttl = (OpCode::CreateTtl, no_acl_ttl);
+    for other in [good, &bad_flag, &needs_ttl, &read, &null_path, &unreadable, &ttl] {
+        s.multi(0, &[other.clone(), tripping.clone()]);
+        s.multi(0, &[tripping.clone(), other.clone()]);
+    }
+    s.multi(0, &[good.clone(), read.clone(), tripping.clone()]);
+    s.multi(0, &[read, good.clone(), tripping]);
+    s.multi(0, &[ttl]);
     s.read(0, OpCode::GetData, "~/a", false);
 }
 

@@ -163,8 +163,8 @@ impl fmt::Display for Report {
             }
             Report::LeaderOutOfReach { leader } => write!(
                 out,
-                "server {leader} was elected but cannot be reached on its quorum port within initLimit; is a firewall \
-                 between, or does its server.{leader} line name another address?"
+                "server {leader} was elected but cannot be reached on its quorum port. Has it stopped, is a firewall between, \
+                 or does its server.{leader} line name another address?"
             ),
             Report::LeaderSilent { leader, silent_ms } => {
                 write!(out, "the leader, server {leader}, has said nothing for {silent_ms} ms")

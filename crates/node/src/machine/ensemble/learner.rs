@@ -175,6 +175,8 @@ impl Node {
             }
             Step::Serve { epoch } => {
                 send::ack(&mut learning.out, epoch_start(epoch));
+                // What stands behind this packet comes after what is held.
+                learning.log_held(&mut self.core);
                 learning.begins_serving = true;
             }
             Step::AnswerPing => learning.answer_ping(&self.core, packet.zxid, now),
