@@ -1,4 +1,5 @@
 //! The project's chores, as commands: what CI calls is what people call.
+mod cluster;
 mod compare;
 mod differential;
 mod tidy;
@@ -24,6 +25,8 @@ enum Chore {
     Interop(InteropArgs),
     /// Replace a live ensemble of three Apache servers by Rookeeper, member by member, and back, under load
     Takeover(TakeoverArgs),
+    /// Start an ensemble of Rookeeper servers on this machine, and show who leads, until Ctrl-C
+    Cluster(cluster::Options),
     /// Send the same requests to Apache ZooKeeper 3.9.5 and to Rookeeper, and compare every answer
     Differential(differential::Options),
     /// Compare speed and memory with Apache ZooKeeper 3.9.5
@@ -114,6 +117,7 @@ fn run(cli: Cli) -> Result<bool> {
     match cli.chore {
         Chore::Interop(args) => interop::run::run(&args.options()),
         Chore::Takeover(args) => interop::ensemble::takeover::show(&args.options()).map(|()| true),
+        Chore::Cluster(options) => cluster::run(&options).map(|()| true),
         Chore::Differential(options) => differential::run(&options),
         Chore::Compare(options) => compare::run(&options).map(|()| true),
         Chore::Tidy => tidy::run(&interop::fetch::workspace_root()),

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::placement::Placement;
-use crate::process::Process;
+use crate::process::{Process, Processes};
 use clap::{Args, Parser, Subcommand};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
@@ -36,6 +36,8 @@ pub enum Workload {
     Storm(StormArgs),
     /// Writes around snapshots that the server writes
     Snapshot(SnapshotArgs),
+    /// Steady writes over several servers, while something else kills their leader
+    Gap(GapArgs),
     /// A server that frames requests and answers each with the same getData reply: the floor under any server
     Floor {
         /// Port on 127.0.0.1
@@ -47,12 +49,18 @@ pub enum Workload {
 /// Which server, and how to report.
 #[derive(Debug, Clone, Args)]
 pub struct Target {
-    /// host:port of the server
-    #[arg(long, default_value = "127.0.0.1:2181", value_parser = address)]
-    pub server: SocketAddr,
-    /// Process id of the server, for its processor time and memory
-    #[arg(long, value_parser = process)]
-    pub pid: Option<Process>,
+    /// host:port of the server, or of several, with commas between: connections go to each in turn
+    #[arg(
+        long = "server",
+        value_name = "SERVER",
+        default_value = "127.0.0.1:2181",
+        value_delimiter = ',',
+        value_parser = address
+    )]
+    pub servers: Vec<SocketAddr>,
+    /// Process id of the server, or of several, for their processor time and memory, summed up
+    #[arg(long = "pid", value_name = "PID", value_delimiter = ',', value_parser = process)]
+    pub pids: Vec<Process>,
     /// Report as JSON on standard output
     #[arg(long)]
     pub json: bool,
@@ -62,6 +70,22 @@ pub struct Target {
     /// Threads of the load generator
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
+}
+
+impl Target {
+    pub fn processes(&self) -> Processes {
+        Processes(self.pids.clone())
+    }
+
+    /// Where the first connection goes.
+    pub fn first(&self) -> SocketAddr {
+        nth(&self.servers, 0)
+    }
+}
+
+/// The server of a connection: each of them in turn.
+pub fn nth(servers: &[SocketAddr], number: usize) -> SocketAddr {
+    servers[number % servers.len()]
 }
 
 /// A steady load for a time.
@@ -168,6 +192,23 @@ pub struct SnapshotArgs {
     pub limit: Duration,
 }
 
+#[derive(Debug, Clone, Args)]
+pub struct GapArgs {
+    #[command(flatten)]
+    pub target: Target,
+    #[arg(long, default_value_t = 6)]
+    pub connections: usize,
+    /// Bytes of each value
+    #[arg(long, default_value_t = 100)]
+    pub size: usize,
+    /// Seconds between an acknowledgement and the connection's next write: leaves the processors to the servers
+    #[arg(long, default_value = "0.001", value_parser = seconds)]
+    pub pause: Duration,
+    /// Seconds to watch, from when every connection writes
+    #[arg(long, default_value = "10", value_parser = seconds)]
+    pub seconds: Duration,
+}
+
 fn address(text: &str) -> Result<SocketAddr, String> {
     let mut addresses = text.to_socket_addrs().map_err(|error| format!("{error} (give host:port)"))?;
     addresses.next().ok_or_else(|| "the name has no address".to_owned())
@@ -192,5 +233,27 @@ mod tests {
         Cli::command().debug_assert();
         assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
         assert!(seconds("-1").is_err() && address("nowhere").is_err());
+    }
+
+    #[test]
+    fn servers_and_processes_are_lists() {
+        let target = |words: &str| {
+            let words = ["bench", "creates"].into_iter().chain(words.split_ascii_whitespace());
+            match Cli::try_parse_from(words).map(|cli| cli.workload) {
+                Ok(Workload::Creates(args)) => Ok(args.target),
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        let several = target("--server 127.0.0.1:1,127.0.0.2:2 --server 127.0.0.3:3 --pid 7,8").unwrap();
+        let ports = |target: &Target, count| -> Vec<u16> {
+            (0..count).map(|number| nth(&target.servers, number).port()).collect()
+        };
+        assert_eq!(ports(&several, 5), [1, 2, 3, 1, 2]);
+        assert_eq!(several.processes().0.iter().map(|process| process.0).collect::<Vec<_>>(), [7, 8]);
+        let one = target("").unwrap();
+        assert_eq!((ports(&one, 2), one.pids.len()), (vec![2181, 2181], 0));
+        assert!(target("--server 127.0.0.1:1,,127.0.0.1:2").is_err());
+        assert!(target("--pid 7,x").unwrap_err().contains("a process id is a number"));
     }
 }

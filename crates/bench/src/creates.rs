@@ -10,12 +10,13 @@ use client::Session;
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub fn run(args: &CreatesArgs) -> Result<Report> {
-    let mut session = Session::open(args.target.server).context("cannot open a session")?;
+    let mut session = Session::open(args.target.first()).context("cannot open a session")?;
     for (at, _) in args.parent.match_indices('/').skip(1) {
         load::ensure(&mut session, &args.parent[..at], b"")?;
     }
     load::ensure(&mut session, &args.parent, b"")?;
     session.close()?;
+    load::sync(&args.target)?;
     let value = load::value(args.size);
     let connections = args.connections.max(1) as u64;
     let bound = |n: u64| args.count * n / connections;

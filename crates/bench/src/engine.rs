@@ -4,13 +4,14 @@
 //! A thread owns its connections and shares only the phase. The controlling thread sleeps between looks, so that
 //! the processors belong to the server and the load.
 
+use crate::cli::nth;
 use crate::frames::Happened;
 use crate::pipeline::Pipeline;
-use crate::process::{Memory, Process};
+use crate::process::{Memory, Process, Processes};
 use crate::source::Source;
 use crate::tally::Tally;
 use anyhow::{Context, Result, anyhow, bail};
-use client::ConnectOptions;
+use client::Session;
 use indicatif::ProgressBar;
 use mio::{Events, Interest, Poll, Token};
 use std::net::SocketAddr;
@@ -47,8 +48,9 @@ impl Shared {
 /// How connections are made and driven.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    pub server: SocketAddr,
-    pub process: Option<Process>,
+    /// Connections go to each in turn.
+    pub servers: Vec<SocketAddr>,
+    pub processes: Processes,
     pub depth: usize,
     pub threads: usize,
     /// Never sleep while waiting for replies.
@@ -69,7 +71,7 @@ pub enum Length {
 pub struct Outcome {
     pub tally: Tally,
     pub elapsed: Duration,
-    /// Processor time in seconds that the server used in the measured part.
+    /// Processor time in seconds that all servers together used in the measured part.
     pub server_cpu_s: Option<f64>,
     pub server_memory: Option<Memory>,
     /// The same of this process: it must stay small beside the server's.
@@ -113,7 +115,7 @@ pub fn run<S: Source + 'static>(
     });
     let workers = connect(setup, sources, &shared)?;
     let mut threads = Vec::new();
-    let first = Usage::now(setup.process)?;
+    let first = Usage::now(&setup.processes)?;
     for worker in workers {
         threads.push(std::thread::spawn(move || worker.run()));
     }
@@ -121,14 +123,14 @@ pub fn run<S: Source + 'static>(
     let from = match length {
         Length::Time(warm_up, _) => {
             control.wait(warm_up, &mut Undisturbed)?;
-            let from = Usage::now(setup.process)?;
+            let from = Usage::now(&setup.processes)?;
             shared.phase.store(MEASURE, Ordering::Relaxed);
             from
         }
         Length::Requests => first,
     };
     let waited = control.wait(if let Length::Time(_, t) = length { t } else { Duration::MAX }, watcher);
-    let to = Usage::now(setup.process)?;
+    let to = Usage::now(&setup.processes)?;
     shared.phase.store(STOP, Ordering::Relaxed);
     waited.and(collect(threads, from, to))
 }
@@ -157,10 +159,10 @@ pub struct Usage {
 }
 
 impl Usage {
-    pub fn now(process: Option<Process>) -> Result<Self> {
+    pub fn now(processes: &Processes) -> Result<Self> {
         Ok(Usage {
-            server_memory: process.map(Process::memory).transpose()?,
-            server_cpu_s: process.map(Process::cpu_seconds).transpose()?,
+            server_memory: processes.memory()?,
+            server_cpu_s: processes.cpu_seconds()?,
             own_cpu_s: Process::this().cpu_seconds()?,
             at: Instant::now(),
         })
@@ -219,7 +221,7 @@ fn connect<S: Source>(setup: &Setup, sources: Vec<S>, shared: &Arc<Shared>) -> R
         workers.push(Worker { poll, pipelines: Vec::new(), shared: shared.clone(), tally, nap });
     }
     for (number, source) in sources.into_iter().enumerate() {
-        let session = ConnectOptions::default().connect(setup.server).context("cannot open a session")?;
+        let session = open(nth(&setup.servers, number))?;
         let stream = session.into_stream();
         stream.set_nonblocking(true)?;
         let worker = &mut workers[number % threads];
@@ -230,6 +232,10 @@ fn connect<S: Source>(setup: &Setup, sources: Vec<S>, shared: &Arc<Shared>) -> R
         worker.pipelines.push(pipeline);
     }
     Ok(workers)
+}
+
+fn open(server: SocketAddr) -> Result<Session> {
+    Session::open(server).with_context(|| format!("cannot open a session at {server}"))
 }
 
 impl<S: Source> Worker<S> {

@@ -23,7 +23,7 @@ pub fn run(args: &LoadArgs, name: &str, percent_reads: u32) -> Result<Report> {
         "{name}: {} connections x {} in flight, {} bytes, {} znodes",
         args.connections, args.depth, args.size, args.nodes
     ));
-    let placed = Placed::put(args.placement, args.target.pid)?;
+    let placed = Placed::put(args.placement, &args.target.processes())?;
     for round in 0..args.rounds.max(1) {
         let warm_up = if round == 0 { args.warm_up } else { args.warm_up.min(SHORT_WARM_UP) };
         let bar = spinner(&format!("{name}, round {}", round + 1));
@@ -40,8 +40,8 @@ pub fn run(args: &LoadArgs, name: &str, percent_reads: u32) -> Result<Report> {
 
 pub fn setup(target: &Target, depth: usize) -> Setup {
     Setup {
-        server: target.server,
-        process: target.pid,
+        servers: target.servers.clone(),
+        processes: target.processes(),
         depth: depth.max(1),
         threads: target.threads,
         spin: false,
@@ -57,7 +57,7 @@ pub fn spinner(what: &str) -> ProgressBar {
 
 /// Makes sure that the znodes exist with values of the right size; returns their paths.
 pub fn prepare(target: &Target, nodes: usize, size: usize) -> Result<Vec<String>> {
-    let mut session = Session::open(target.server).context("cannot open a session")?;
+    let mut session = Session::open(target.first()).context("cannot open a session")?;
     let value = value(size);
     ensure(&mut session, "/bench", b"")?;
     let paths: Vec<String> = (0..nodes.max(1)).map(|n| format!("/bench/node-{n:06}")).collect();
@@ -65,7 +65,19 @@ pub fn prepare(target: &Target, nodes: usize, size: usize) -> Result<Vec<String>
         ensure(&mut session, path, &value)?;
     }
     session.close()?;
+    sync(target)?;
     Ok(paths)
+}
+
+/// Waits until every server has what was written at the first: a follower may be behind.
+pub fn sync(target: &Target) -> Result<()> {
+    for server in &target.servers {
+        let told = || format!("cannot bring {server} up to date");
+        let mut session = Session::open(server).with_context(told)?;
+        session.sync("/").with_context(told)?;
+        session.close()?;
+    }
+    Ok(())
 }
 
 /// Creates a znode, or sets its value if it is there.

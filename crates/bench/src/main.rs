@@ -10,6 +10,7 @@ mod creates;
 mod engine;
 mod floor;
 mod frames;
+mod gap;
 mod load;
 mod pipeline;
 mod placement;
@@ -50,6 +51,7 @@ fn run(workload: Workload) -> Result<()> {
         Workload::Watch(args) => show(&args.target, watch::run(args)?),
         Workload::Storm(args) => show(&args.target, storm::run(args)?),
         Workload::Snapshot(args) => show(&args.target, snapshot::run(args)?),
+        Workload::Gap(args) => show(&args.target, gap::run(args)?),
         Workload::Floor { port } => floor::run(*port),
     }
 }

@@ -4,7 +4,7 @@
 //! another processor, above all on virtual machines. Where the scheduler puts the two sides then decides the
 //! figures; so it can be told, and the figures can be repeated.
 
-use crate::process::Process;
+use crate::process::Processes;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
@@ -22,17 +22,19 @@ pub enum Placement {
 /// Puts both sides where `placement` says until it is dropped.
 #[derive(Debug)]
 pub struct Placed {
-    process: Process,
+    processes: Processes,
     all: CpuSet,
 }
 
 impl Placed {
     /// Must be called before the load's threads start: they inherit it.
-    pub fn put(placement: Placement, process: Option<Process>) -> Result<Option<Self>> {
+    pub fn put(placement: Placement, processes: &Processes) -> Result<Option<Self>> {
         if placement == Placement::Free {
             return Ok(None);
         }
-        let Some(process) = process else { bail!("a placement needs the server's process: give --pid") };
+        if processes.0.is_empty() {
+            bail!("a placement needs the server's process: give --pid");
+        }
         let all = sched_getaffinity(None)?;
         let last =
             (0..CpuSet::MAX_CPU).rev().find(|cpu| all.is_set(*cpu)).context("no processor is allowed")?;
@@ -46,13 +48,13 @@ impl Placed {
             bail!("there is only one processor: server and load cannot be apart");
         }
         sched_setaffinity(None, &own)?;
-        let placed = Placed { process, all };
+        let placed = Placed { processes: processes.clone(), all };
         placed.server(&server)?;
         Ok(Some(placed))
     }
 
     fn server(&self, set: &CpuSet) -> Result<()> {
-        for thread in self.process.threads()? {
+        for thread in self.processes.threads()? {
             match sched_setaffinity(Pid::from_raw(thread), set) {
                 // A thread may end between the listing and the call.
                 Err(rustix::io::Errno::SRCH) => {}
@@ -74,13 +76,14 @@ impl Drop for Placed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::Process;
 
     #[test]
     fn one_core_holds_both_until_dropped() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pid = Pid::from_child(&child);
         let before = sched_getaffinity(None).unwrap();
-        let placed = Placed::put(Placement::OneCore, Some(Process(child.id()))).unwrap();
+        let placed = Placed::put(Placement::OneCore, &Processes(vec![Process(child.id())])).unwrap();
         assert_eq!(sched_getaffinity(None).unwrap().count(), 1);
         assert_eq!(sched_getaffinity(Some(pid)).unwrap(), sched_getaffinity(None).unwrap());
         drop(placed);
@@ -92,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_placement_needs_a_process() {
-        assert!(Placed::put(Placement::Free, None).unwrap().is_none());
-        assert!(Placed::put(Placement::OneCore, None).is_err());
+        assert!(Placed::put(Placement::Free, &Processes::default()).unwrap().is_none());
+        assert!(Placed::put(Placement::OneCore, &Processes::default()).is_err());
     }
 }

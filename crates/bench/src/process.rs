@@ -15,6 +15,56 @@ pub struct Memory {
     pub peak_kb: u64,
 }
 
+impl Memory {
+    fn plus(self, other: Memory) -> Memory {
+        Memory { resident_kb: self.resident_kb + other.resident_kb, peak_kb: self.peak_kb + other.peak_kb }
+    }
+}
+
+/// The servers under observation: one, the members of an ensemble, or none that anybody named.
+#[derive(Debug, Clone, Default)]
+pub struct Processes(pub Vec<Process>);
+
+impl Processes {
+    /// Processor time of all together; `None` if there are none.
+    pub fn cpu_seconds(&self) -> Result<Option<f64>> {
+        self.sum(Process::cpu_seconds, |sum, one| sum + one)
+    }
+
+    /// Memory of all together; the peaks need not have come at the same time.
+    pub fn memory(&self) -> Result<Option<Memory>> {
+        self.sum(Process::memory, Memory::plus)
+    }
+
+    fn sum<T>(&self, look: impl Fn(Process) -> Result<T>, add: impl Fn(T, T) -> T) -> Result<Option<T>> {
+        let mut all = None;
+        for process in &self.0 {
+            let one = look(*process)?;
+            all = Some(match all {
+                Some(sum) => add(sum, one),
+                None => one,
+            });
+        }
+        Ok(all)
+    }
+
+    /// The ids of all threads of all.
+    pub fn threads(&self) -> Result<Vec<i32>> {
+        let lists: Result<Vec<_>> = self.0.iter().map(|process| process.threads()).collect();
+        Ok(lists?.concat())
+    }
+
+    /// Whether any of them has such a file open, see [`Process::has_open`].
+    pub fn has_open(&self, part: &str) -> Result<bool> {
+        for process in &self.0 {
+            if process.has_open(part)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 impl Process {
     pub fn this() -> Self {
         Process(std::process::id())
@@ -95,5 +145,32 @@ mod tests {
         let file = std::fs::File::open("/proc/self/status").unwrap();
         assert!(me.has_open("status").unwrap() && !me.has_open("no-such-file").unwrap());
         drop(file);
+    }
+
+    #[test]
+    fn several_processes_are_summed_up() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let (one, other) = (Process::this(), Process(child.id()));
+        let both = Processes(vec![one, other]);
+        // What others do at the same time in this process must not matter: the sleeper's share is added or not.
+        let least = one.memory().unwrap().peak_kb + other.memory().unwrap().peak_kb;
+        assert!(both.memory().unwrap().unwrap().peak_kb >= least);
+        let cpu = one.cpu_seconds().unwrap() + other.cpu_seconds().unwrap();
+        assert!(both.cpu_seconds().unwrap().unwrap() >= cpu);
+        assert!(both.threads().unwrap().contains(&other.threads().unwrap()[0]));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(both.memory().is_err(), "a server that has ended is no server without memory");
+        assert_eq!(Processes::default().memory().unwrap(), None);
+        assert_eq!(Processes::default().cpu_seconds().unwrap(), None);
+    }
+
+    #[test]
+    fn sums_add_field_by_field() {
+        let sizes = Processes(vec![Process(3), Process(4)]);
+        let memory = |process: Process| {
+            Ok(Memory { resident_kb: u64::from(process.0), peak_kb: 10 * u64::from(process.0) })
+        };
+        assert_eq!(sizes.sum(memory, Memory::plus).unwrap(), Some(Memory { resident_kb: 7, peak_kb: 70 }));
     }
 }

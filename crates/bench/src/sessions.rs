@@ -1,5 +1,6 @@
 //! Many connections with little on each: what the watch and session workloads have in common.
 
+use crate::cli::nth;
 use crate::frames::{FrameStream, Happened};
 use anyhow::{Context, Result, bail};
 use client::wire::reply::ReplyHeader;
@@ -50,12 +51,14 @@ pub struct Sessions {
 
 impl Sessions {
     /// Opens them one after the other.
-    pub fn open(server: SocketAddr, count: usize, progress: impl Fn(usize)) -> Result<Self> {
+    pub fn open(servers: &[SocketAddr], count: usize, progress: impl Fn(usize)) -> Result<Self> {
         allow_connections(count)?;
         let mut sessions = Self::new(count)?;
         for number in 0..count {
             let options = ConnectOptions { timeout_ms: 40_000, ..Default::default() };
-            let session = options.connect(server).with_context(|| format!("cannot open session {number}"))?;
+            let session = options
+                .connect(nth(servers, number))
+                .with_context(|| format!("cannot open session {number}"))?;
             let stream = session.into_stream();
             stream.set_nonblocking(true)?;
             sessions.add(mio::net::TcpStream::from_std(stream))?;

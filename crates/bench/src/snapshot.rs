@@ -6,23 +6,25 @@
 use crate::cli::SnapshotArgs;
 use crate::engine::{self, Length, Watcher};
 use crate::load;
-use crate::process::Process;
+use crate::process::Processes;
 use crate::report::{Latency, Report};
 use crate::source::{Rotation, Template};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::sync::Arc;
 
 const IN_FILE_NAME: &str = "snapshot";
 const NODES: usize = 100;
 
 pub fn run(args: &SnapshotArgs) -> Result<Report> {
-    let process =
-        args.target.pid.context("whether a snapshot is written is seen from the process: give --pid")?;
+    let processes = args.target.processes();
+    if processes.0.is_empty() {
+        bail!("whether a snapshot is written is seen from the process: give --pid");
+    }
     let paths = load::prepare(&args.target, NODES, args.size)?;
     let value = load::value(args.size);
     let templates: Arc<[Template]> = paths.iter().map(|path| Template::set_data(path, &value)).collect();
     let sources = (0..args.connections).map(|n| Rotation::new(templates.clone(), n * 7)).collect();
-    let mut snapshots = Snapshots { process, active: false, ended: 0, wanted: args.snapshots };
+    let mut snapshots = Snapshots { processes, active: false, ended: 0, wanted: args.snapshots };
     let bar = load::spinner("snapshot: writes");
     let setup = load::setup(&args.target, args.depth);
     let outcome = engine::run(&setup, sources, Length::Time(args.warm_up, args.limit), &bar, &mut snapshots)?;
@@ -51,7 +53,7 @@ pub fn run(args: &SnapshotArgs) -> Result<Report> {
 
 /// Sees snapshots come and go.
 struct Snapshots {
-    process: Process,
+    processes: Processes,
     active: bool,
     ended: u32,
     wanted: u32,
@@ -59,7 +61,7 @@ struct Snapshots {
 
 impl Watcher for Snapshots {
     fn disturbed(&mut self) -> Result<bool> {
-        let active = self.process.has_open(IN_FILE_NAME)?;
+        let active = self.processes.has_open(IN_FILE_NAME)?;
         self.ended += u32::from(self.active && !active);
         self.active = active;
         Ok(active)

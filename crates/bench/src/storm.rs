@@ -3,10 +3,9 @@
 //! A connection that the server refuses, drops or leaves without an answer is tried again, as clients do, until all
 //! sessions are open.
 
-use crate::cli::StormArgs;
+use crate::cli::{StormArgs, nth};
 use crate::frames::{FrameStream, Happened};
 use crate::load;
-use crate::process::Process;
 use crate::report::Report;
 use crate::sessions::{Sessions, allow_connections};
 use anyhow::{Context, Result, bail};
@@ -30,15 +29,15 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 pub fn run(args: &StormArgs) -> Result<Report> {
     allow_connections(args.sessions)?;
-    let resident_kb = |process: Option<Process>| process.map(Process::memory).transpose();
-    let before = resident_kb(args.target.pid)?;
+    let processes = args.target.processes();
+    let before = processes.memory()?;
     let bar = load::spinner("storm: sessions open");
-    let mut storm = Storm::new(args.target.server, args.sessions, args.attempt)?;
+    let mut storm = Storm::new(args.target.servers.clone(), args.sessions, args.attempt)?;
     let took = storm.run(&bar)?;
     bar.finish_and_clear();
     // Nothing announces that a server has become idle.
     std::thread::sleep(SETTLE);
-    let after = resident_kb(args.target.pid)?;
+    let after = processes.memory()?;
     let mut report = Report::new(format!("storm: {} sessions at once", args.sessions));
     report.figure("all_open_s", took.as_secs_f64());
     report.figure("refused", storm.refused as f64);
@@ -66,7 +65,7 @@ enum State {
 }
 
 struct Storm {
-    server: SocketAddr,
+    servers: Vec<SocketAddr>,
     attempt: Duration,
     greeting: Vec<u8>,
     sessions: Sessions,
@@ -78,7 +77,7 @@ struct Storm {
 }
 
 impl Storm {
-    fn new(server: SocketAddr, count: usize, attempt: Duration) -> Result<Self> {
+    fn new(servers: Vec<SocketAddr>, count: usize, attempt: Duration) -> Result<Self> {
         let mut greeting = Vec::new();
         let start = frame::begin(&mut greeting);
         ConnectOptions { timeout_ms: TIMEOUT_MS, ..Default::default() }.encode(&mut greeting);
@@ -86,7 +85,7 @@ impl Storm {
         let sessions = Sessions::new(count)?;
         let states = vec![State::Pausing(Instant::now()); count];
         Ok(Storm {
-            server,
+            servers,
             attempt,
             greeting,
             sessions,
@@ -102,7 +101,7 @@ impl Storm {
         let start = Instant::now();
         for number in 0..self.states.len() {
             self.states[number] = State::Connecting(Instant::now());
-            self.sessions.add(TcpStream::connect(self.server)?)?;
+            self.sessions.add(TcpStream::connect(nth(&self.servers, number))?)?;
         }
         while self.open < self.states.len() {
             self.turn()?;
@@ -143,7 +142,7 @@ impl Storm {
             };
             if retry {
                 *state = State::Connecting(now);
-                self.sessions.replace(number, TcpStream::connect(self.server)?)?;
+                self.sessions.replace(number, TcpStream::connect(nth(&self.servers, number))?)?;
             }
         }
         Ok(())

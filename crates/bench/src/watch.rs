@@ -17,18 +17,20 @@ const NODE: &str = "/bench/watched";
 
 pub fn run(args: &WatchArgs) -> Result<Report> {
     let value = load::value(args.size);
-    let mut writer = Session::open(args.target.server).context("cannot open a session")?;
+    let mut writer = Session::open(args.target.first()).context("cannot open a session")?;
     load::ensure(&mut writer, "/bench", b"")?;
     load::ensure(&mut writer, NODE, &value)?;
+    load::sync(&args.target)?;
+    let processes = args.target.processes();
     let bar = load::spinner("watch: opening sessions");
     let progress = |n| bar.set_position(n as u64);
-    let mut sessions = Sessions::open(args.target.server, args.watchers.max(1), progress)?;
+    let mut sessions = Sessions::open(&args.target.servers, args.watchers.max(1), progress)?;
     bar.set_message("watch: changes");
     let mut last_ms = Vec::new();
-    let mut from = Usage::now(args.target.pid)?;
+    let mut from = Usage::now(&processes)?;
     for round in 0..args.warm_up_rounds + args.rounds.max(1) {
         if round == args.warm_up_rounds {
-            from = Usage::now(args.target.pid)?;
+            from = Usage::now(&processes)?;
         }
         let took = change(&mut writer, &mut sessions, &value, 1 + round as i32)?;
         if round >= args.warm_up_rounds {
@@ -36,7 +38,7 @@ pub fn run(args: &WatchArgs) -> Result<Report> {
         }
         bar.set_position(round as u64 + 1);
     }
-    let to = Usage::now(args.target.pid)?;
+    let to = Usage::now(&processes)?;
     bar.finish_and_clear();
     let mut report = Report::new(format!("watch: {} watchers on one znode", sessions.len()));
     last_ms.sort_by(f64::total_cmp);

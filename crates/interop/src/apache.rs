@@ -41,8 +41,11 @@ pub const JVM_FLAGS: [&str; 4] = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredSto
 pub(crate) fn command(version: &str, spec: &ServerSpec) -> Result<Command> {
     fetch::require(&[fetch::JAVA])?;
     let mut java = Command::new(fetch::JAVA.program);
+    if !spec.running.full_java {
+        java.args(JVM_FLAGS);
+    }
     // Of two flags for the heap the last counts.
-    java.args(JVM_FLAGS).arg(format!("-Xmx{}m", spec.heap_mb));
+    java.arg(format!("-Xmx{}m", spec.running.heap_mb));
     java.arg("-Dzookeeper.jmx.log4j.disable=true").arg("-cp").arg(class_path(version)?);
     java.args(spec.properties.iter().map(|(name, value)| format!("-D{name}={value}")));
     java.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain").arg(spec.config_path());

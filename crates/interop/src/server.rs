@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -61,16 +62,32 @@ pub struct ServerSpec {
     pub under: Vec<String>,
     /// Where it listens for clients.
     pub address: Ipv4Addr,
+    pub running: Running,
+}
+
+/// How the process is run, beside what zoo.cfg says.
+#[derive(Clone, Copy, Debug)]
+pub struct Running {
     /// The largest heap of a Java server.
     pub heap_mb: u32,
+    /// Java's own choice of compilers and collector, as in production, instead of what starts quickly.
+    pub full_java: bool,
+    /// Ctrl-C in the terminal does not reach it: who started it stops it.
+    pub own_group: bool,
+}
+
+impl Default for Running {
+    fn default() -> Running {
+        Running { heap_mb: 512, full_java: false, own_group: false }
+    }
 }
 
 impl ServerSpec {
     /// A standalone server with short ticks, all four-letter words and no HTTP port.
     pub fn new(kind: ServerKind, dir: impl Into<PathBuf>, port: u16) -> ServerSpec {
         let (config, properties, under) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        let (address, heap_mb) = (Ipv4Addr::LOCALHOST, 512);
-        let spec = ServerSpec { kind, dir: dir.into(), port, config, properties, under, address, heap_mb };
+        let (address, running) = (Ipv4Addr::LOCALHOST, Running::default());
+        let spec = ServerSpec { kind, dir: dir.into(), port, config, properties, under, address, running };
         let data = spec.data_dir().display().to_string();
         spec.config("dataDir", data)
             .config("clientPort", port)
@@ -150,6 +167,9 @@ impl ServerSpec {
             let own = command;
             command = Command::new(program);
             command.args(words).arg(own.get_program()).args(own.get_args());
+        }
+        if self.running.own_group {
+            command.process_group(0);
         }
         command.current_dir(&self.dir).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.spawn().with_context(|| format!("cannot start {command:?}"))

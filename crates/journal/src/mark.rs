@@ -63,7 +63,9 @@ pub(crate) fn unmarked(payload: &[u8]) -> &[u8] {
         let shorter = &bare[..bare.len() - BYTES];
         let limits = Limits { field_bytes: payload.len() };
         match (TxnRecord::decode(bare, limits), TxnRecord::decode(shorter, limits)) {
-            (Ok(with), Ok(without)) if with.header == without.header && with.txn == without.txn => bare = shorter,
+            (Ok(with), Ok(without)) if with.header == without.header && with.txn == without.txn => {
+                bare = shorter
+            }
             _ => break,
         }
     }
@@ -104,13 +106,16 @@ mod tests {
     #[test]
     fn a_mark_is_taken_off_and_what_looks_like_one_stays() {
         let mut payload = Vec::new();
-        let header = TxnHeader { session_id: 1, cxid: 2, zxid: 3, time_ms: 4, op: OpCode::CreateSession.code() };
+        let header =
+            TxnHeader { session_id: 1, cxid: 2, zxid: 3, time_ms: 4, op: OpCode::CreateSession.code() };
         header.encode(&mut payload);
         payload.extend_from_slice(&4000i32.to_be_bytes());
         let mut out = Vec::new();
         stamp(&record(&payload), 77, 1000, &mut out);
         stamp(&out.clone(), 99, 1000, &mut out);
-        let RecordAt::Whole { payload: marked, .. } = file::read_record(&out, 1000) else { panic!("not whole") };
+        let RecordAt::Whole { payload: marked, .. } = file::read_record(&out, 1000) else {
+            panic!("not whole")
+        };
         assert_eq!((marked.len(), read(marked)), (payload.len() + 2 * BYTES, Some(99)));
         assert_eq!(unmarked(marked), payload);
         assert_eq!(unmarked(&payload), payload);

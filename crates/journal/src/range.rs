@@ -7,8 +7,8 @@
 //!   taken a SNAP and left a dead branch behind (ZOOKEEPER-2846). Such a step counts only from [`LogRanges::floor`]
 //!   on: recovery went over it itself, or this process wrote it.
 
-use crate::mark;
 use crate::log_reader::{LogError, LogFile, LogItem};
+use crate::mark;
 use crate::order::{crosses_epoch, follows};
 use crate::storage::{Dir, Storage};
 use std::collections::BTreeMap;

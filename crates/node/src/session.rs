@@ -188,7 +188,7 @@ impl Sessions {
     }
 
     /// Whether the session may write: it lives, and `speaker` speaks for it. A learner may take over a session that
-    /// nobody speaks for.
+    /// nobody has spoken for yet.
     pub fn check(&mut self, id: i64, speaker: Speaker) -> Result<(), ErrorCode> {
         let Some(tracked) = self.tracked.get_mut(&id) else { return Err(ErrorCode::SessionExpired) };
         if tracked.session.is_closing() {
@@ -216,22 +216,6 @@ impl Sessions {
     pub fn set_owner(&mut self, id: i64, speaker: Option<Speaker>) {
         if let Some(tracked) = self.tracked.get_mut(&id) {
             tracked.owner = speaker;
-        }
-    }
-
-    /// The connection is gone: nobody speaks for its session until it comes back.
-    pub fn release(&mut self, id: i64, conn: ConnId) {
-        if self.client(id) == Some(conn) {
-            self.set_owner(id, None);
-        }
-    }
-
-    /// The learner is gone, and with it all it spoke for.
-    pub fn release_learner(&mut self, learner: LearnerKey) {
-        for tracked in self.tracked.values_mut() {
-            if tracked.owner == Some(Speaker::Learner(learner)) {
-                tracked.owner = None;
-            }
         }
     }
 

@@ -20,6 +20,7 @@ pub mod election_net;
 mod event_first;
 mod io;
 mod listen;
+mod log;
 mod log_thread;
 mod node_thread;
 mod outbox;

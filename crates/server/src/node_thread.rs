@@ -2,7 +2,7 @@
 
 use crate::election_net::ElectionEvent;
 use crate::event_first::{self, Publish};
-use crate::log_thread::LogInput;
+use crate::log_thread::{self, LogHandle, LogInput};
 use crate::outbox::Outboxes;
 use crate::quorum::{QuorumInput, QuorumNet};
 use crate::shared::{NodeInput, Shared};
@@ -72,7 +72,7 @@ pub(crate) struct NodeThread {
     shared: Arc<Shared>,
     node: Node,
     out: Outboxes,
-    log: Sender<LogInput>,
+    log: LogHandle,
     snapshots: Sender<SnapshotInput>,
     stop: Sender<StopReason>,
     policy: SnapshotPolicy,
@@ -87,7 +87,7 @@ impl NodeThread {
     pub fn new(
         shared: Arc<Shared>,
         node: Node,
-        log: Sender<LogInput>,
+        log: LogHandle,
         snapshots: Sender<SnapshotInput>,
         stop: Sender<StopReason>,
         replayed: u64,
@@ -144,7 +144,7 @@ impl NodeThread {
             quorum.stop();
         }
         // Those threads may have ended by themselves; then there is nobody to tell.
-        let _log_gone = self.log.send(LogInput::Stop);
+        self.log.send(LogInput::Stop);
         let _snapshots_gone = self.snapshots.send(SnapshotInput::Stop);
     }
 
@@ -241,14 +241,26 @@ impl NodeThread {
     }
 
     fn hand_to_log(&mut self) {
-        // A log thread that has ended has said why; the server is ending.
         while let Some(batch) = self.node.take_batch() {
             self.policy.txns += batch.len() as i64;
             self.policy.bytes += batch.bytes.len() as i64;
-            let _log_gone = self.log.send(LogInput::Append(batch));
+            let last_sync_us = self.shared.counters.last_fsync_us.load(Ordering::Relaxed);
+            if !self.log.is_idle_for(&batch, last_sync_us) || self.node.has_batch() {
+                self.log.send(LogInput::Append(batch));
+                continue;
+            }
+            // The followers write at the same time.
+            self.send();
+            match self.log.write(&batch) {
+                Ok(()) => self.node.durable(batch.last_zxid()),
+                Err(error) => {
+                    self.failed = true;
+                    return log_thread::fail(&self.shared, &self.stop, &error);
+                }
+            }
         }
         while let Some(task) = self.node.take_task() {
-            let _log_gone = self.log.send(LogInput::Task(task));
+            self.log.send(LogInput::Task(task));
         }
     }
 
@@ -289,7 +301,7 @@ impl NodeThread {
         let generation = self.shared.generation.load(Ordering::Relaxed);
         drop(tree);
         self.policy.restart();
-        let _log_gone = self.log.send(LogInput::Roll);
+        self.log.send(LogInput::Roll);
         let _snapshots_gone = self.snapshots.send(SnapshotInput::Write(header, generation));
     }
 }

@@ -103,6 +103,7 @@ pub(crate) struct Counters {
     pub fsyncs: AtomicU64,
     pub fsync_us_total: AtomicU64,
     pub fsync_us_max: AtomicU64,
+    pub last_fsync_us: AtomicU64,
     pub snapshots: AtomicU64,
     /// Open connections.
     pub connections: AtomicUsize,

@@ -4,6 +4,8 @@ use crate::clock::Clock;
 use crate::disk::{Disk, DiskError};
 use crate::io::{IoThread, WAKE};
 use crate::listen::{cannot_listen, take_port};
+use crate::log::Log;
+use crate::log_thread::LogHandle;
 use crate::node_thread::NodeThread;
 use crate::outbox::Mailbox;
 use crate::quorum::{self, QuorumNet};
@@ -11,14 +13,14 @@ use crate::recovery::recover;
 use crate::shared::{Counters, NodeInput, Shared};
 use crate::{log_thread, settings, snapshot_thread};
 use config::Config;
-use journal::{LogOptions, LogWriter, RecoverError};
+use journal::RecoverError;
 use mio::{Poll, Waker};
 use node::{Epochs, Inflight, Node, Watches};
 use parking_lot::{Mutex, RwLock};
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use thiserror::Error;
@@ -178,20 +180,15 @@ fn spawn_all(
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let (log_in, log_out) = mpsc::channel();
     let (snapshot_in, snapshot_out) = mpsc::channel();
-    let storage = &shared.config.storage;
-    let log_options = LogOptions {
-        prealloc_bytes: storage.pre_alloc_bytes,
-        sync: storage.force_sync,
-        max_record: shared.settings.max_record,
-    };
-    let log = LogWriter::new(shared.disk.clone(), log_options);
     let mut threads = Vec::new();
+    let log = Arc::new(Mutex::new(Log::new(shared.clone(), epochs.map(|e| e.current))));
+    let queued = Arc::new(AtomicUsize::new(0));
+    let handle = LogHandle::new(log.clone(), log_in, queued.clone());
     let (s, failed) = (shared.clone(), stop.clone());
-    let current_epoch = epochs.map_or(0, |e| e.current);
-    threads.push(spawn("log", move || log_thread::run(log, log_out, s, current_epoch, failed))?);
+    threads.push(spawn("log", move || log_thread::run(&log, &log_out, &queued, &s, &failed))?);
     let (s, failed) = (shared.clone(), stop.clone());
     threads.push(spawn("snapshot", move || snapshot_thread::run(s, snapshot_out, failed))?);
-    let thread = node_thread(shared, epochs, (log_in, snapshot_in), stop, replayed)?;
+    let thread = node_thread(shared, epochs, (handle, snapshot_in), stop, replayed)?;
     threads.push(spawn("node", move || thread.run())?);
     let mut listener = Some(mio::net::TcpListener::from_std(listener));
     for (index, poll) in polls.into_iter().enumerate() {
@@ -212,7 +209,7 @@ fn spawn_all(
 fn node_thread(
     shared: &Arc<Shared>,
     epochs: Option<Epochs>,
-    (log, snapshots): (Sender<log_thread::LogInput>, Sender<snapshot_thread::SnapshotInput>),
+    (log, snapshots): (LogHandle, Sender<snapshot_thread::SnapshotInput>),
     stop: &Sender<StopReason>,
     replayed: u64,
 ) -> Result<NodeThread, StartError> {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// One piece of work. The order is the order of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -32,7 +33,28 @@ pub enum Row {
     Storm,
     /// Writes around snapshots of 1 M znodes
     Snapshot,
+    /// kill -9 of the leader of an ensemble, under writes
+    Kill,
+    /// A member with an empty folder joins 1 M znodes
+    Join,
 }
+
+/// Rows that one server shows.
+pub const STANDALONE: [Row; 11] = [
+    Row::Reads,
+    Row::ReadsOne,
+    Row::ReadsOneFree,
+    Row::Writes,
+    Row::WritesOne,
+    Row::Mixed,
+    Row::Creates,
+    Row::Restart,
+    Row::Watch,
+    Row::Storm,
+    Row::Snapshot,
+];
+/// Rows that an ensemble shows.
+pub const ENSEMBLE: [Row; 6] = [Row::Reads, Row::Writes, Row::Mixed, Row::WritesOne, Row::Kill, Row::Join];
 
 impl Row {
     pub fn runs_on(self, kind: Kind) -> bool {
@@ -42,9 +64,9 @@ impl Row {
         }
     }
 
-    /// The load generator's arguments. `first`: the server is cold.
-    fn arguments(self, quick: bool, first: bool) -> Vec<String> {
-        let warm_up = if quick || !first { 4 } else { 15 };
+    /// The load generator's arguments.
+    pub fn arguments(self, quick: bool, warm_up: Duration) -> Vec<String> {
+        let warm_up = warm_up.as_secs();
         let (seconds, rounds) = if quick { (2, 1) } else { (5, 5) };
         let pick = |full: u32, short: u32| if quick { short } else { full };
         let times = format!("--warm-up {warm_up} --seconds {seconds} --rounds {rounds}");
@@ -55,7 +77,9 @@ impl Row {
             Row::Writes => format!("writes --connections 16 --depth 32 {times}"),
             Row::WritesOne => format!("writes --connections 1 --depth 1 {times}"),
             Row::Mixed => format!("mixed --percent-reads 90 --connections 16 --depth 32 {times}"),
-            Row::Creates | Row::Restart => format!("creates --count {}", pick(1_000_000, 100_000)),
+            Row::Creates | Row::Restart | Row::Join => {
+                format!("creates --count {}", pick(1_000_000, 100_000))
+            }
             Row::Watch => format!(
                 "watch --watchers {} --rounds {} --warm-up-rounds {}",
                 pick(3_000, 1_000),
@@ -64,6 +88,7 @@ impl Row {
             ),
             Row::Storm => format!("storm --sessions {}", pick(10_000, 2_000)),
             Row::Snapshot => format!("snapshot --snapshots {} --limit {}", pick(5, 2), pick(240, 60)),
+            Row::Kill => format!("gap --connections 6 --seconds {}", pick(8, 6)),
         };
         text.split_ascii_whitespace().map(str::to_owned).collect()
     }
@@ -157,8 +182,10 @@ impl Bench<'_> {
 
     fn load(&mut self, server: &Server, row: Row, first: bool) -> Result<()> {
         eprintln!("{}: {row:?}", self.side);
+        // The first row finds a cold server.
+        let warm_up = Duration::from_secs(if self.plan.quick || !first { 4 } else { 15 });
         let mut command = Command::new(self.places.binary("bench"));
-        command.args(row.arguments(self.plan.quick, first)).arg("--json");
+        command.args(row.arguments(self.plan.quick, warm_up)).arg("--json");
         command.args(["--server", &server.address.to_string(), "--pid", &server.pid().to_string()]);
         let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
         if !output.status.success() {

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// 1 M creates take 4 to 5 GB.
-const HEAP: &str = "-Xmx8g";
+/// Heap of each Java server: 1 M creates take 4 to 5 GB.
+pub const HEAP_MB: u32 = 8192;
 const START_LIMIT: Duration = Duration::from_secs(120);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// Nothing announces that a server serves now: it is asked this often.
@@ -70,7 +70,7 @@ impl Places {
         Ok(match kind {
             Kind::Apache => {
                 let mut java = Command::new("java");
-                java.arg(HEAP).arg("-cp").arg(apache::class_path(apache::REFERENCE)?);
+                java.arg(format!("-Xmx{HEAP_MB}m")).arg("-cp").arg(apache::class_path(apache::REFERENCE)?);
                 java.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain").arg(config);
                 java
             }

@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 pub struct Member {
     pub id: u8,
@@ -192,10 +193,24 @@ impl Member {
         format!("member {} ({}): {state}; it printed last:\n{said}", self.id, self.kind)
     }
 
+    /// The id of its process, if it was started and not stopped.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().and_then(ServerProcess::pid)
+    }
+
+    /// How its process ended, if nobody here ended it.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.process.as_mut().map_or(Ok(None), ServerProcess::ended)
+    }
+
+    /// Where its process prints.
+    pub fn log_path(&self) -> PathBuf {
+        self.spec.log_path()
+    }
+
     /// Files and sockets that its process holds.
     pub fn descriptors(&self) -> Result<usize> {
-        let process = self.process.as_ref().and_then(ServerProcess::pid);
-        let process = process.with_context(|| format!("member {} is not running", self.id))?;
+        let process = self.pid().with_context(|| format!("member {} is not running", self.id))?;
         Ok(std::fs::read_dir(format!("/proc/{process}/fd"))?.count())
     }
 

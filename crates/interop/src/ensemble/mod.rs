@@ -31,13 +31,14 @@ pub mod unverified;
 pub mod verify;
 
 use crate::run::scratch;
-use crate::server::{ServerKind, ServerSpec};
-use anyhow::{Context, Result, bail};
+use crate::server::{Running, ServerKind, ServerSpec};
+use anyhow::{Context, Result, bail, ensure};
 use member::Member;
 use place::Layout;
 use status::Role;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long an ensemble may take for anything that it has to do: a busy machine starts Java slowly.
@@ -51,23 +52,32 @@ pub const SYNC_LIMIT: u32 = 5;
 /// An ensemble to be.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Names the scratch folder.
+    /// Names the scratch folder, unless there is a `dir`.
     pub name: String,
+    /// A folder to use and keep; what is in it stays.
+    pub dir: Option<PathBuf>,
     pub layout: Layout,
     /// Kind, and whether it is an observer, of the members 1, 2, ….
     pub members: Vec<(ServerKind, bool)>,
     pub config: BTreeMap<String, String>,
     pub properties: BTreeMap<String, String>,
+    pub running: Running,
 }
 
 impl Plan {
-    /// Voters of these kinds, numbered from 1.
+    /// Voters of these kinds, numbered from 1, for short runs.
     pub fn voters(name: &str, kinds: &[ServerKind]) -> Plan {
+        // Few transactions between snapshots and small log files: folders are copied.
+        Plan::plain(name, kinds).property("zookeeper.snapCount", 1000).property("zookeeper.preAllocSize", 256)
+    }
+
+    /// The same with Apache's own settings for logs and snapshots.
+    pub fn plain(name: &str, kinds: &[ServerKind]) -> Plan {
         let members = kinds.iter().map(|kind| (kind.clone(), false)).collect();
         let (config, properties) = (BTreeMap::new(), BTreeMap::new());
-        let plan = Plan { name: name.to_owned(), layout: Layout::Ports, members, config, properties };
-        // Few transactions between snapshots and small log files: runs are short and folders are copied.
-        plan.property("zookeeper.snapCount", 1000).property("zookeeper.preAllocSize", 256)
+        let running = Running { heap_mb: 256, ..Running::default() };
+        let (name, dir, layout) = (name.to_owned(), None, Layout::Ports);
+        Plan { name, dir, layout, members, config, properties, running }
     }
 
     pub fn observer(mut self, kind: &ServerKind) -> Plan {
@@ -77,6 +87,17 @@ impl Plan {
 
     pub fn layout(mut self, layout: Layout) -> Plan {
         self.layout = layout;
+        self
+    }
+
+    /// Uses this folder, with what is in it.
+    pub fn dir(mut self, dir: PathBuf) -> Plan {
+        self.dir = Some(dir);
+        self
+    }
+
+    pub fn running(mut self, running: Running) -> Plan {
+        self.running = running;
         self
     }
 
@@ -92,7 +113,7 @@ impl Plan {
 
     /// Makes the folders; nothing runs yet.
     pub fn build(self) -> Result<Ensemble> {
-        let dir = scratch(&self.name)?;
+        let dir = self.dir.map_or_else(|| scratch(&self.name), Ok)?;
         let count = u8::try_from(self.members.len()).context("an ensemble has at most 255 members")?;
         let places = self.layout.places(count)?;
         let mut lines = BTreeMap::new();
@@ -108,7 +129,7 @@ impl Plan {
                 .config("tickTime", TICK_MS)
                 .config("initLimit", INIT_LIMIT)
                 .config("syncLimit", SYNC_LIMIT);
-            spec.heap_mb = 256;
+            spec.running = self.running;
             spec.config.extend(lines.clone());
             spec.config.extend(self.config.clone());
             spec.properties.extend(self.properties.clone());
@@ -157,6 +178,26 @@ impl Ensemble {
     pub fn kinds(&self) -> String {
         let kinds = self.members.iter().map(|member| member.kind.to_string().replace("apache-", ""));
         kinds.collect::<Vec<_>>().join("+")
+    }
+
+    /// Refuses, naming each port of a member that something uses already.
+    pub fn require_free_ports(&self) -> Result<()> {
+        let mut busy = Vec::new();
+        for member in &self.members {
+            let place = &member.place;
+            let ports = [
+                (place.client_address(), "for clients"),
+                (place.quorum_address(), "for the quorum"),
+                (place.election_address(), "for elections"),
+            ];
+            for (address, what) in ports {
+                if let Err(error) = TcpListener::bind(address) {
+                    busy.push(format!("\n  {address}, member {}'s port {what}: {error}", member.id));
+                }
+            }
+        }
+        ensure!(busy.is_empty(), "cannot listen on{}", busy.concat());
+        Ok(())
     }
 
     /// Starts every member that does not run, all at once.

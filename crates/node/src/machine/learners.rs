@@ -236,7 +236,8 @@ impl Learners {
 
     fn answer_syncs(&mut self) {
         let announced = self.announced;
-        while let Some((_, key)) = self.syncs.pop_front_if(|(zxid, _)| *zxid <= announced) {
+        while self.syncs.front().is_some_and(|(zxid, _)| *zxid <= announced) {
+            let Some((_, key)) = self.syncs.pop_front() else { return };
             if let Some(link) = self.links.get_mut(&key) {
                 send::sync(&mut link.out);
             }

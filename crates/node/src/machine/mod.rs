@@ -150,11 +150,11 @@ impl Node {
         self.core.answer_ready(tree, now, out);
     }
 
+    /// A leader's session keeps its speaker: what another server still has on its way from the session's former
+    /// connections must not come into effect behind what came later. Who comes back says so first.
     fn gone(&mut self, rq: &Submitted) {
         if let Role::Learning(learning) = &mut self.role {
             learning.forget(&mut self.core, rq.session_id, rq.conn);
-        } else {
-            self.core.sessions.release(rq.session_id, rq.conn);
         }
     }
 

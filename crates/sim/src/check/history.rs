@@ -130,7 +130,12 @@ impl History {
 
     /// What a session asked for comes into effect in the order in which it asked, and once.
     fn in_session_order(&mut self, header: &TxnHeader, outcome: &Outcome) -> Result<(), String> {
-        if matches!(outcome, Outcome::Error(_)) || header.cxid == 0 {
+        let refused = match outcome {
+            Outcome::Error(_) => true,
+            Outcome::Multi(parts) => parts.iter().any(|part| matches!(part, Outcome::Error(_))),
+            Outcome::Done | Outcome::Stat(_) => false,
+        };
+        if refused || header.cxid == 0 {
             return Ok(());
         }
         match self.last_cxid.insert(header.session_id, header.cxid) {

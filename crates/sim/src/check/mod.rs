@@ -37,8 +37,8 @@ pub struct Truth {
     leaders: BTreeMap<i64, usize>,
     /// The last zxid that any client got for a write.
     told: i64,
-    /// When each server, as the leader, certainly heard last from a session, in its ms.
-    heard_ms: Vec<BTreeMap<i64, i64>>,
+    /// When each server, as the leader, certainly heard from a session, in its ms.
+    heard_ms: Vec<BTreeMap<i64, Vec<i64>>>,
 }
 
 impl Truth {

@@ -5,29 +5,39 @@ use tree::Tree;
 use wire::OpCode;
 use wire::txn::TxnHeader;
 
+/// So many moments of each session are remembered: more than happen while a batch waits for the disk.
+const MOMENTS: usize = 512;
+
 /// A server heard from a session, itself or through a learner.
 pub fn heard(truth: &mut Truth, server: usize, session: i64, now_ms: i64) {
-    truth.heard_ms[server].insert(session, now_ms);
+    let moments = truth.heard_ms[server].entry(session).or_default();
+    if moments.last() != Some(&now_ms) {
+        moments.push(now_ms);
+    }
+    if moments.len() > 2 * MOMENTS {
+        moments.drain(..MOMENTS);
+    }
 }
 
 /// A server begins to lead: every session gets a full new timeout.
 pub fn begun(truth: &mut Truth, server: usize, now_ms: i64) {
     let all: Vec<i64> = truth.history.model.sessions.keys().copied().collect();
-    truth.heard_ms[server] = all.into_iter().map(|id| (id, now_ms)).collect();
+    truth.heard_ms[server] = all.into_iter().map(|id| (id, vec![now_ms])).collect();
 }
 
-/// A leader has made a transaction.
-pub fn proposed(truth: &Truth, server: usize, header: &TxnHeader, now_ms: i64) -> Result<(), Broken> {
+/// A leader has made a transaction, at this time.
+pub fn proposed(truth: &Truth, server: usize, header: &TxnHeader, proposed_ms: i64) -> Result<(), Broken> {
     if header.op != OpCode::CloseSession.code() || header.cxid != 0 {
         return Ok(());
     }
     let id = header.session_id;
     let timeout_ms = truth.history.model.sessions.get(&id).copied().unwrap_or(0);
-    let heard = truth.heard_ms[server].get(&id).copied().unwrap_or(i64::MIN / 2);
-    if now_ms - heard < i64::from(timeout_ms) {
+    let Some(moments) = truth.heard_ms[server].get(&id) else { return Ok(()) };
+    let Some(heard_ms) = moments.iter().rfind(|at| **at < proposed_ms) else { return Ok(()) };
+    let silent_ms = proposed_ms - heard_ms;
+    if silent_ms < i64::from(timeout_ms) {
         return Err(format!(
-            "sessions: {id:#x} was ended {} ms after it was heard, its timeout is {timeout_ms}",
-            now_ms - heard
+            "sessions: {id:#x} was ended {silent_ms} ms after it was heard, its timeout is {timeout_ms}"
         ));
     }
     Ok(())

@@ -14,6 +14,7 @@ pub(crate) mod learner;
 use crate::broadcast::Broadcast;
 use crate::epoch::{History, Zxid, epoch_of, epoch_start};
 use crate::quorum::{Quorum, ServerId};
+use crate::view::View;
 use learner::{Learner, Stage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -189,9 +190,8 @@ impl Leader {
     /// Begins discovery. `accepted_epoch` is this server's own.
     pub fn new(
         me: ServerId,
-        quorum: Quorum,
+        view: &View,
         timing: Timing,
-        config_version: i64,
         history: History,
         accepted_epoch: i64,
         now_ms: i64,
@@ -200,7 +200,7 @@ impl Leader {
         let mut leader = Leader {
             me,
             timing,
-            config_version,
+            config_version: view.version,
             history,
             phase: Phase::Discovery { until_ms: now_ms + timing.init_ms },
             epoch: accepted_epoch,
@@ -208,8 +208,8 @@ impl Leader {
             connecting: BTreeSet::from([me]),
             accepting: BTreeSet::new(),
             synchronized: BTreeSet::new(),
-            broadcast: Broadcast::new(quorum.clone(), history.last_zxid),
-            quorum,
+            broadcast: Broadcast::new(view.quorum.clone(), history.last_zxid),
+            quorum: view.quorum.clone(),
             next_ping_ms: now_ms + timing.tick_ms / 2,
             next_anonymous: -1,
             is_alone: false,

@@ -58,7 +58,6 @@ impl Node {
             Role::Leading(leading) => {
                 leading.learners.gone(key);
                 leading.control.gone(key);
-                self.core.sessions.release_learner(key);
             }
             Role::Learning(learning) => {
                 if let Some(observers) = &mut learning.observers {

@@ -257,9 +257,8 @@ impl Node {
         let mut out = std::mem::take(&mut ensemble.leader_out);
         let control = Leader::new(
             ensemble.settings.me,
-            ensemble.settings.view.quorum.clone(),
+            &ensemble.settings.view,
             ensemble.settings.timing,
-            ensemble.settings.view.version,
             history,
             ensemble.epochs.accepted,
             now.mono_ms,
