@@ -198,7 +198,11 @@ impl Sessions {
         if tracked.owner.is_none() && matches!(speaker, Speaker::Learner(_)) {
             tracked.owner = Some(speaker);
         }
-        if tracked.owner == Some(speaker) || has(Bug::OwnerNotChecked) { Ok(()) } else { Err(ErrorCode::SessionMoved) }
+        if tracked.owner == Some(speaker) || has(Bug::OwnerNotChecked) {
+            Ok(())
+        } else {
+            Err(ErrorCode::SessionMoved)
+        }
     }
 
     pub fn owner(&self, id: i64) -> Option<Speaker> {
@@ -218,6 +222,12 @@ impl Sessions {
         if let Some(tracked) = self.tracked.get_mut(&id) {
             tracked.owner = speaker;
         }
+    }
+
+    /// The session and its timeout, if it was renewed since `since_ms`.
+    pub fn renewed(&self, id: i64, since_ms: i64) -> Option<(i64, i32)> {
+        let session = &self.tracked.get(&id)?.session;
+        (session.renewed_ms.load(Ordering::Relaxed) >= since_ms).then(|| (id, session.timeout_ms()))
     }
 
     /// Sessions that were renewed since `since_ms`, with their timeouts.

@@ -52,7 +52,12 @@ fn nobody_leads(ensemble: &mut Ensemble) -> Result<()> {
         }
     }
     stays_without_leader(ensemble)?;
-    ensemble.stop_all()
+    ensemble.stop_all()?;
+    for id in ensemble.ids() {
+        // Apache's has written the epoch -1, with which no database begins.
+        ensemble.member(id).empty_folder()?;
+    }
+    Ok(())
 }
 
 fn begins(ensemble: &mut Ensemble) -> Result<()> {

@@ -3,6 +3,7 @@
 use super::{Broken, History};
 use crate::run::nodes_of;
 use tree::Tree;
+use wire::data::StatPersisted;
 
 pub fn equal(history: &History, tree: &Tree) -> Result<(), Broken> {
     let model = &history.model;
@@ -19,15 +20,17 @@ pub fn equal(history: &History, tree: &Tree) -> Result<(), Broken> {
     if tree.digest_mismatches() > 0 || tree.digest() != model.digest() {
         return Err(format!("state: the digest differs at {}", model.last_zxid));
     }
-    let nodes = nodes_of(tree);
-    // A member has its own text and time in the configuration's znode.
-    let is_config = |path: &String| path == tree::CONFIG;
-    let missing = model.nodes.keys().find(|path| !nodes.contains_key(*path));
-    let differing = nodes.iter().filter(|(path, _)| !is_config(path));
-    let mut differing = differing.filter(|(path, node)| model.nodes.get(*path) != Some(node));
-    let differs = missing.or_else(|| differing.next().map(|(path, _)| path));
-    if differs.is_none() {
+    let mut nodes = nodes_of(tree);
+    // What a member writes there itself is in no transaction.
+    if let (Some(own), Some(model)) = (nodes.get_mut(tree::CONFIG), model.nodes.get(tree::CONFIG)) {
+        own.data.clone_from(&model.data);
+        let StatPersisted { version, mzxid, mtime, .. } = model.stat;
+        own.stat = StatPersisted { version, mzxid, mtime, ..own.stat };
+    }
+    if nodes == model.nodes {
         return Ok(());
     }
+    let differs =
+        nodes.iter().find(|(path, node)| model.nodes.get(*path) != Some(node)).map(|(path, _)| path);
     Err(format!("state: the znodes differ at {}, {differs:?}", model.last_zxid))
 }

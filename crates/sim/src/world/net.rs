@@ -18,6 +18,8 @@ pub(super) type WireId = u64;
 pub(super) enum Port {
     Client,
     Quorum,
+    /// Where followers take observers.
+    Observers,
     Election,
     /// To an election port, by the server with the smaller id: it asks to be connected to.
     Knock,

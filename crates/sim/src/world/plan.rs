@@ -17,6 +17,8 @@ pub(super) struct Plan {
     pub force_snapshot_sync: bool,
     /// How often something goes wrong.
     pub strikes: u64,
+    /// Observers follow followers, never the leader.
+    pub observer_masters: bool,
 }
 
 impl Plan {
@@ -45,6 +47,7 @@ impl Plan {
             snapshot_size_factor: *rng.pick(&[0.33, 0.33, 3.0, 100.0, -1.0]),
             force_snapshot_sync: rng.chance(4),
             strikes: 10 + rng.below(15),
+            observer_masters: rng.chance(50),
         }
     }
 

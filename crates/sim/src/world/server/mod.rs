@@ -78,7 +78,7 @@ fn ensemble_settings(index: usize, plan: &Plan) -> EnsembleSettings {
         election: ElectionOptions::default(),
         force_snapshot_sync: plan.force_snapshot_sync,
         leader_serves: true,
-        is_observer_master: false,
+        is_observer_master: plan.observer_masters,
         read_only_after_ms: None,
     }
 }

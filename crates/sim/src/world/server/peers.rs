@@ -1,8 +1,8 @@
 //! The quorum port: connections between a leader and its learners, and what the node asks of them.
 
-use super::host;
 use super::running::{Input, Local, Running};
 use super::streams::Job;
+use super::{host, sid};
 use crate::check::{packets, sessions};
 use crate::run::recover_options;
 use crate::world::net::{Parcel, Port, WireId};
@@ -41,6 +41,7 @@ struct Leader {
 struct Dial {
     attempt: u64,
     leader: i64,
+    port: Port,
     wire: WireId,
     tries: u32,
     until_us: u64,
@@ -48,7 +49,8 @@ struct Dial {
 
 #[derive(Default)]
 pub(super) struct Peers {
-    listening: bool,
+    /// The port on which learners are taken.
+    listening: Option<Port>,
     pub learners: BTreeMap<LearnerKey, Learner>,
     next_learner: LearnerKey,
     leader: Option<Leader>,
@@ -65,13 +67,13 @@ impl Peers {
 }
 
 impl Running {
-    /// A leader's side.
-    pub fn learner_parcel(&mut self, wire: WireId, parcel: Parcel, stage: &mut Stage) {
+    /// The side of a leader, or of a follower that observers follow.
+    pub fn learner_parcel(&mut self, wire: WireId, port: Port, parcel: Parcel, stage: &mut Stage) {
         let now = self.now(stage);
         match parcel {
             Parcel::Knock => {
                 let key = self.peers.next_learner;
-                if !self.peers.listening || !self.node.learner_connected(key, now) {
+                if self.peers.listening != Some(port) || !self.node.learner_connected(key, now) {
                     return stage.refuse(wire);
                 }
                 self.peers.next_learner += 1;
@@ -165,7 +167,10 @@ impl Running {
         let Some(dial) = self.peers.dial.as_mut().filter(|d| d.attempt == attempt) else { return };
         if stage.now_us < dial.until_us {
             dial.tries += 1;
-            dial.wire = stage.connect(index, host(dial.leader), Port::Quorum);
+            if dial.port == Port::Observers {
+                dial.leader = sid(stage.rng.index(self.plan.voters));
+            }
+            dial.wire = stage.connect(index, host(dial.leader), dial.port);
         }
     }
 
@@ -256,9 +261,10 @@ impl Running {
                 }
                 self.drop_leader(stage);
             }
-            Effect::Listen => self.peers.listening = true,
+            Effect::Listen => self.peers.listening = Some(Port::Quorum),
+            Effect::ListenForObservers => self.peers.listening = Some(Port::Observers),
             Effect::StopListening => {
-                self.peers.listening = false;
+                self.peers.listening = None;
                 for learner in std::mem::take(&mut self.peers.learners).into_values() {
                     stage.close(learner.wire, 1);
                 }
@@ -282,8 +288,6 @@ impl Running {
                     self.node.leader_gone(&error, &mut self.outbox);
                 }
             }
-            // No simulated member is an observer master.
-            Effect::ListenForObservers => {}
             // The mail says so already, or the caller has done it.
             Effect::CloseClients | Effect::Adopt(_) | Effect::Report(_) => {}
         }
@@ -293,9 +297,14 @@ impl Running {
         self.peers.attempt += 1;
         let attempt = self.peers.attempt;
         let budget_us = self.plan.tick_ms as u64 * 10_000;
-        let wire = stage.connect(self.index, host(leader), Port::Quorum);
+        let behind_a_follower = self.plan.observer_masters && self.index >= self.plan.voters;
+        let (port, leader) = match behind_a_follower {
+            true => (Port::Observers, sid(stage.rng.index(self.plan.voters))),
+            false => (Port::Quorum, leader),
+        };
+        let wire = stage.connect(self.index, host(leader), port);
         let until_us = stage.now_us + budget_us;
-        self.peers.dial = Some(Dial { attempt, leader, wire, tries: 1, until_us });
+        self.peers.dial = Some(Dial { attempt, leader, port, wire, tries: 1, until_us });
         self.later(budget_us, Local::DialLate(attempt), stage);
     }
 

@@ -222,8 +222,8 @@ impl Running {
         let Some(port) = stage.net.wire(wire).map(|w| w.port) else { return Ok(()) };
         match port {
             Port::Client => self.client_parcel(wire, parcel, stage),
-            Port::Quorum if side == 1 => self.learner_parcel(wire, parcel, stage),
-            Port::Quorum => self.leader_parcel(wire, parcel, stage),
+            Port::Quorum | Port::Observers if side == 1 => self.learner_parcel(wire, port, parcel, stage),
+            Port::Quorum | Port::Observers => self.leader_parcel(wire, parcel, stage),
             Port::Election | Port::Knock => self.vote_parcel(wire, side, port, parcel, stage),
         }
         Ok(())
@@ -402,7 +402,11 @@ impl Running {
             Report::Established { epoch } => self.established(Some(*epoch), stage),
             Report::Serving { .. } => {
                 if self.index >= self.plan.voters {
-                    stage.mark("observer: joined");
+                    stage.mark(if self.plan.observer_masters {
+                        "observer: joined a follower"
+                    } else {
+                        "observer: joined"
+                    });
                 }
                 let same = agreement::same(&stage.truth, self.index, &self.tree);
                 stage.check(same);
@@ -425,6 +429,9 @@ impl Running {
             | Report::BadNotification { .. }
             | Report::LeaderUnreadable { .. }
             | Report::ReadOnly
+            | Report::DoesNotFit { .. }
+            | Report::Reconfigured { .. }
+            | Report::Stopping
             | Report::BadRecord { .. }
             | Report::LearnerUnreadable { .. }
             | Report::CannotListen { .. } => {
