@@ -63,8 +63,12 @@ fn a_seed_is_a_whole_history_of_an_ensemble() {
 fn every_size_works_without_faults_in_between() {
     for servers in [1, 3, 5, 7] {
         for observers in [0, 2] {
-            let options =
-                Options { seconds: 3, servers: Some(servers), observers: Some(observers), ..Options::default() };
+            let options = Options {
+                seconds: 3,
+                servers: Some(servers),
+                observers: Some(observers),
+                ..Options::default()
+            };
             assert_eq!(simulate(40 + servers as u64, options).broken, None, "{servers} and {observers}");
         }
     }

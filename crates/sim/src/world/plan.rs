@@ -9,6 +9,8 @@ pub(super) struct Plan {
     pub observers: usize,
     pub clients: usize,
     pub tick_ms: i64,
+    /// The longest pause of a client between requests.
+    pub think_us: u64,
     /// Where the history begins.
     pub base: i64,
     /// The last number of each epoch.
@@ -47,7 +49,8 @@ impl Plan {
             tick_ms: if alone { 2000 } else { 500 },
             base: if near_the_end { 0x2_0000_0000 - 60 - rng.below(800) as i64 } else { 0 },
             last_counter: if short_epochs { 60 + rng.below(400) as u32 } else { zab::LAST_COUNTER },
-            snapshot_txns: *rng.pick(&[60, 150, 150, 400]),
+            snapshot_txns: *rng.pick(&[20, 60, 150, 400]),
+            think_us: *rng.pick(&[400_000, 400_000, 1_200_000]),
             snapshot_size_factor: *rng.pick(&[0.33, 0.33, 3.0, 100.0, -1.0]),
             force_snapshot_sync: rng.chance(4),
             strikes: 10 + rng.below(15),

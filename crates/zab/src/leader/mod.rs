@@ -534,7 +534,8 @@ impl Leader {
             return;
         }
         self.phase = Phase::Established;
-        self.broadcast = Broadcast::new(self.quorum.clone(), epoch_start(self.epoch), self.timing.last_counter);
+        self.broadcast =
+            Broadcast::new(self.quorum.clone(), epoch_start(self.epoch), self.timing.last_counter);
         out.push(LeaderEffect::Established { epoch: self.epoch });
         let ready: Vec<LearnerKey> = self
             .learners

@@ -3,6 +3,7 @@
 
 use super::running::{Input, Local, Running};
 use super::{Snapshot, snapshot_options};
+use crate::check::epochs;
 use crate::run::recover_options;
 use crate::world::stage::Stage;
 use journal::{Compression, LogRanges, SnapshotWriter};
@@ -123,11 +124,15 @@ impl Running {
     fn carry_out_task(&mut self, task: DiskTask, stage: &mut Stage) -> io::Result<DiskDone> {
         match task {
             DiskTask::SaveAcceptedEpoch(epoch) => {
+                let kept = epochs::promised(&stage.truth, self.index, epoch);
+                stage.check(kept);
                 journal::save_accepted_epoch(&self.disk, epoch)?;
                 stage.replica(self.index).accepted_epoch = epoch;
                 Ok(DiskDone::AcceptedEpoch(epoch))
             }
             DiskTask::SaveCurrentEpoch(epoch) => {
+                let fair = epochs::entered(&stage.truth, self.index, epoch);
+                stage.check(fair);
                 journal::save_current_epoch(&self.disk, epoch)?;
                 stage.replica(self.index).current_epoch = epoch;
                 self.epoch = epoch;
