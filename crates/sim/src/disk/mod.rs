@@ -71,6 +71,7 @@ struct State {
     faults: BTreeMap<u64, Fault>,
     full: bool,
     halted: bool,
+    struck: bool,
     clock_ms: u64,
     observer: Option<Observer>,
     ignored_syncs: Option<SyncFilter>,
@@ -106,6 +107,7 @@ impl SimDisk {
             faults: BTreeMap::new(),
             full: false,
             halted: false,
+            struck: false,
             clock_ms: 0,
             observer: None,
             ignored_syncs: None,
@@ -143,6 +145,11 @@ impl SimDisk {
     /// Makes the call with this number go wrong.
     pub fn fail_call(&self, number: u64, fault: Fault) {
         self.lock().faults.insert(number, fault);
+    }
+
+    /// Whether any call was made to go wrong.
+    pub fn was_struck(&self) -> bool {
+        self.lock().struck
     }
 
     /// No further faults, and room again.
@@ -183,6 +190,7 @@ impl State {
             observer(&call, &self.image);
         }
         let is_sync = matches!(kind, CallKind::SyncData | CallKind::SyncDir);
+        self.struck |= self.faults.contains_key(&number);
         match self.faults.remove(&number) {
             Some(Fault::Eio) => return Err(error(EIO)),
             Some(Fault::Full) => self.full = true,

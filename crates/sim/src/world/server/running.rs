@@ -420,6 +420,10 @@ impl Running {
             Report::LeaderViolates { violation: zab::Violation::OldEpoch { .. }, .. } => {
                 stage.mark("epoch: older leader refused");
             }
+            // A log that cannot be read; without a fault of the disk it always can.
+            Report::DoesNotFit { .. } if self.disk.was_struck() => {
+                stage.mark("sync: asked for the whole tree")
+            }
             Report::LearnerDismissed { why: zab::Parting::Ahead, .. } => stage.mark("epoch: follower ahead"),
             Report::LearnerDismissed {
                 why: zab::Parting::OutOfTurn | zab::Parting::TooOld | zab::Parting::NewerConfig,
