@@ -66,7 +66,7 @@ pub const ALL: &[(Bug, &str, &str)] = &[
         "trunc-keeps-snapshots",
         "TRUNC keeps snapshots that hold what was cut (4837, 1549)",
     ),
-    (SnapKeepsLog, "snap-keeps-log", "SNAP leaves the log of a dead branch behind (2846)"),
+    (SnapKeepsLog, "snap-keeps-log", "SNAP leaves the log of a dead branch behind, and it is sent on (2846)"),
     (
         SnapNotInstalled,
         "snap-not-installed",

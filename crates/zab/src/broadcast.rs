@@ -3,7 +3,7 @@
 //! A server acknowledges a zxid when that proposal and all before it are durable there. What always holds: a proposal
 //! is committed only after all before it, and only when a quorum has it durably.
 
-use crate::epoch::{LAST_COUNTER, Zxid, counter_of};
+use crate::epoch::{Zxid, counter_of};
 use crate::quorum::{Quorum, ServerId};
 use std::collections::BTreeSet;
 
@@ -15,12 +15,13 @@ pub struct Broadcast {
     committed: Zxid,
     /// How far each voter has acknowledged.
     acked: Vec<(ServerId, Zxid)>,
+    last_counter: u32,
 }
 
 impl Broadcast {
-    /// Starts behind `position`, which is committed.
-    pub fn new(quorum: Quorum, position: Zxid) -> Broadcast {
-        Broadcast { quorum, last_proposed: position, committed: position, acked: Vec::new() }
+    /// Starts behind `position`, which is committed. `last_counter`: see [`LAST_COUNTER`](crate::LAST_COUNTER).
+    pub fn new(quorum: Quorum, position: Zxid, last_counter: u32) -> Broadcast {
+        Broadcast { quorum, last_proposed: position, committed: position, acked: Vec::new(), last_counter }
     }
 
     pub fn last_proposed(&self) -> Zxid {
@@ -39,7 +40,7 @@ impl Broadcast {
 
     /// Whether the epoch has no number left for another proposal.
     pub fn is_exhausted(&self) -> bool {
-        counter_of(self.last_proposed) >= LAST_COUNTER - 1
+        counter_of(self.last_proposed) >= self.last_counter - 1
     }
 
     /// `server` has everything up to `zxid` durably. Returns the zxid up to which everything is committed now.
@@ -84,7 +85,7 @@ mod tests {
 
     #[test]
     fn one_server_commits_what_it_has_durably() {
-        let mut b = Broadcast::new(Quorum::majority([1]), 40);
+        let mut b = Broadcast::new(Quorum::majority([1]), 40, u32::MAX);
         assert_eq!((b.propose(), b.propose()), (41, 42));
         assert_eq!(b.acknowledge(1, 41), 41);
         assert_eq!(b.acknowledge(1, 43), 41, "never proposed");
@@ -94,7 +95,7 @@ mod tests {
 
     #[test]
     fn three_servers_commit_what_two_have() {
-        let mut b = Broadcast::new(Quorum::majority([1, 2, 3]), 0);
+        let mut b = Broadcast::new(Quorum::majority([1, 2, 3]), 0, u32::MAX);
         for _ in 0..5 {
             b.propose();
         }
@@ -106,7 +107,7 @@ mod tests {
 
     #[test]
     fn who_left_does_not_count_until_it_says_so_again() {
-        let mut b = Broadcast::new(Quorum::majority([1, 2, 3]), 0);
+        let mut b = Broadcast::new(Quorum::majority([1, 2, 3]), 0, u32::MAX);
         b.propose();
         b.propose();
         assert_eq!(b.acknowledge(2, 2), 0);

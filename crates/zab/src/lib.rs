@@ -22,7 +22,7 @@ mod view;
 mod vote;
 
 pub use broadcast::Broadcast;
-pub use epoch::{History, Zxid, counter_of, epoch_of, epoch_start};
+pub use epoch::{History, LAST_COUNTER, Zxid, counter_of, epoch_of, epoch_start};
 pub use leader::{Greeting, Leader, LeaderEffect, LearnerKey, LearnerKind, Parting, Resignation, Timing};
 pub use learner::{Learner, Step, Violation};
 pub use observer_master::ObserverMaster;

@@ -148,7 +148,8 @@ impl ObserverMaster {
 mod tests {
     use super::*;
 
-    const TIMING: Timing = Timing { tick_ms: 100, init_ms: 1000, sync_ms: 500 };
+    const TIMING: Timing =
+        Timing { tick_ms: 100, init_ms: 1000, sync_ms: 500, last_counter: crate::LAST_COUNTER };
     const OBSERVER: Greeting = Greeting {
         kind: LearnerKind::Observer,
         server: Some(4),

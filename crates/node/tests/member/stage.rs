@@ -32,7 +32,7 @@ pub fn settings(me: i64) -> EnsembleSettings {
         view: View { observers: BTreeSet::from([4]), ..View::of([1, 2, 3]) },
         is_observer: me == 4,
         config_lines: "server.1=a:1:2:participant".into(),
-        timing: Timing { tick_ms: 500, init_ms: 5000, sync_ms: 2500 },
+        timing: Timing { tick_ms: 500, init_ms: 5000, sync_ms: 2500, last_counter: u32::MAX },
         connect_ms: 5000,
         election: Default::default(),
         force_snapshot_sync: false,

@@ -92,7 +92,12 @@ pub(crate) fn settings(config: &Config) -> Result<EnsembleSettings, String> {
         is_observer: ensemble.role == Role::Observer
             || members.members.get(&me).is_some_and(|m| m.role == Role::Observer),
         config_lines: config_lines.to_owned(),
-        timing: Timing { tick_ms, init_ms, sync_ms: tick_ms * i64::from(ensemble.sync_limit_ticks) },
+        timing: Timing {
+            tick_ms,
+            init_ms,
+            sync_ms: tick_ms * i64::from(ensemble.sync_limit_ticks),
+            last_counter: zab::LAST_COUNTER,
+        },
         connect_ms,
         election: Options {
             min_interval_ms: ensemble.min_notification_interval_ms as i64,

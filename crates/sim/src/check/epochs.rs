@@ -1,4 +1,4 @@
-//! At most one established leader per epoch, and epochs rise.
+//! At most one established leader per epoch, and epochs rise: in history, and in what each server has promised.
 
 use super::{Broken, Truth};
 
@@ -15,4 +15,26 @@ pub fn established(truth: &mut Truth, server: usize, epoch: i64) -> Result<(), B
         return Err(format!("epochs: epoch {epoch} was established behind {last:#x}"));
     }
     Ok(())
+}
+
+/// A server is about to write its acceptedEpoch.
+pub fn promised(truth: &Truth, server: usize, epoch: i64) -> Result<(), Broken> {
+    let accepted = truth.replicas[server].accepted_epoch;
+    if epoch >= accepted {
+        return Ok(());
+    }
+    Err(format!("epochs: server {} accepts epoch {epoch}, but had promised {accepted}", server + 1))
+}
+
+/// A server is about to write its currentEpoch.
+pub fn entered(truth: &Truth, server: usize, epoch: i64) -> Result<(), Broken> {
+    let replica = &truth.replicas[server];
+    if epoch >= replica.current_epoch && epoch <= replica.accepted_epoch {
+        return Ok(());
+    }
+    let (current, accepted) = (replica.current_epoch, replica.accepted_epoch);
+    Err(format!(
+        "epochs: server {} enters epoch {epoch} from {current}, having accepted {accepted}",
+        server + 1
+    ))
 }

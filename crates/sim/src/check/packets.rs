@@ -9,15 +9,14 @@ pub fn from_learner(truth: &Truth, server: usize, packet: &Packet<'_>) -> Result
     let replica = &truth.replicas[server];
     let (zxid, epoch) = (packet.zxid, packet.zxid >> 32);
     match packet.kind() {
-        Some(PacketKind::Ack) if zxid & 0xffff_ffff == 0 => {
-            if replica.current_epoch < epoch {
-                return Err(format!(
-                    "packets: server {} acknowledges epoch {epoch}, but has {} on its disk",
-                    server + 1,
-                    replica.current_epoch
-                ));
-            }
+        Some(PacketKind::Ack) if zxid & 0xffff_ffff == 0 && replica.current_epoch < epoch => {
+            return Err(format!(
+                "packets: server {} acknowledges epoch {epoch}, but has {} on its disk",
+                server + 1,
+                replica.current_epoch
+            ));
         }
+        Some(PacketKind::Ack) if zxid & 0xffff_ffff == 0 => {}
         Some(PacketKind::Ack) => {
             if !replica.has_durably(zxid) {
                 return Err(format!(

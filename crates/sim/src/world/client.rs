@@ -44,6 +44,7 @@ enum Phase {
 
 pub(super) struct Client {
     index: usize,
+    think_us: u64,
     host: Host,
     /// How many servers there are to connect to.
     servers: usize,
@@ -64,9 +65,10 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub fn new(index: usize, servers: usize) -> Client {
+    pub fn new(index: usize, servers: usize, think_us: u64) -> Client {
         Client {
             index,
+            think_us,
             host: servers + index,
             servers,
             server: 0,
@@ -119,7 +121,7 @@ impl Client {
 
     /// The client's own clock.
     pub fn act(&mut self, stage: &mut Stage) {
-        let mut pause_us = 1000 + stage.rng.below(400_000);
+        let mut pause_us = 1000 + stage.rng.below(self.think_us);
         match self.phase {
             Phase::Silent => return,
             Phase::Apart => self.connect(stage),

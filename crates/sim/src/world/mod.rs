@@ -77,7 +77,7 @@ pub fn simulate(seed: u64, options: Options) -> Outcome {
     let mut world = World {
         stage: Stage::new(seed, plan.hosts(), truth, options.trace),
         servers: (0..plan.servers()).map(|index| Server::new(index, plan.clone())).collect(),
-        clients: (0..plan.clients).map(|index| Client::new(index, plan.servers())).collect(),
+        clients: (0..plan.clients).map(|index| Client::new(index, plan.servers(), plan.think_us)).collect(),
         plan,
     };
     world.stage.trace(|| format!("{:?}", world.plan));
@@ -141,11 +141,10 @@ impl World {
                     self.deliver(wire, to, parcel);
                 }
             }
-            Some(Event::Break { wire, to }) => {
-                if self.stage.break_side(wire, to) {
-                    self.deliver(wire, to, Parcel::End);
-                }
+            Some(Event::Break { wire, to }) if self.stage.break_side(wire, to) => {
+                self.deliver(wire, to, Parcel::End);
             }
+            Some(Event::Break { .. }) => {}
             Some(Event::Server { server, life, what }) => {
                 self.servers[server].local(life, what, &mut self.stage)
             }
@@ -184,19 +183,28 @@ impl World {
         let end_us = self.stage.now_us + SETTLE_US;
         self.run_until(end_us - SETTLE_US / 3);
         let mut settled = vec![false; self.clients.len()];
-        while self.stage.broken.is_none() && settled.contains(&false) {
+        while self.stage.broken.is_none() {
+            // An epoch may end at any time: it is enough that everybody serves at one moment.
+            let down = self.servers.iter().position(|s| !s.is_serving());
+            let waiting = settled.iter().position(|s| !s);
+            if down.is_none() && waiting.is_none() {
+                break;
+            }
             let Some(event) = self.stage.next(end_us) else {
-                let who = settled.iter().position(|s| !s);
-                self.stage.check(Err(format!("liveness: client {who:?} was not answered after the faults")));
+                self.stage.check(Err(match (waiting, down) {
+                    (Some(client), _) => {
+                        format!("liveness: client {client} was not answered after the faults")
+                    }
+                    (None, down) => {
+                        format!("liveness: server {:?} does not serve after the faults", down.map(|d| d + 1))
+                    }
+                }));
                 return;
             };
             self.handle(event);
             for (done, client) in settled.iter_mut().zip(&self.clients) {
                 *done |= client.is_settled();
             }
-        }
-        if let Some(down) = self.servers.iter().position(|s| !s.is_serving()) {
-            self.stage.check(Err(format!("liveness: server {} does not serve after the faults", down + 1)));
         }
     }
 

@@ -9,8 +9,12 @@ pub(super) struct Plan {
     pub observers: usize,
     pub clients: usize,
     pub tick_ms: i64,
+    /// The longest pause of a client between requests.
+    pub think_us: u64,
     /// Where the history begins.
     pub base: i64,
+    /// The last number of each epoch.
+    pub last_counter: u32,
     /// Snapshots are taken after half to all of so many transactions.
     pub snapshot_txns: u64,
     pub snapshot_size_factor: f64,
@@ -36,14 +40,17 @@ impl Plan {
             _ => 0,
         };
         let alone = voters == 1;
-        let near_the_end = !alone && rng.chance(15);
+        let near_the_end = !alone && rng.chance(5);
+        let short_epochs = rng.chance(20);
         Plan {
             voters,
             observers: if alone { 0 } else { options.observers.unwrap_or(observers) },
             clients: options.clients,
             tick_ms: if alone { 2000 } else { 500 },
             base: if near_the_end { 0x2_0000_0000 - 60 - rng.below(800) as i64 } else { 0 },
-            snapshot_txns: *rng.pick(&[60, 150, 150, 400]),
+            last_counter: if short_epochs { 60 + rng.below(400) as u32 } else { zab::LAST_COUNTER },
+            snapshot_txns: *rng.pick(&[20, 60, 150, 400]),
+            think_us: *rng.pick(&[400_000, 400_000, 1_200_000]),
             snapshot_size_factor: *rng.pick(&[0.33, 0.33, 3.0, 100.0, -1.0]),
             force_snapshot_sync: rng.chance(4),
             strikes: 10 + rng.below(15),

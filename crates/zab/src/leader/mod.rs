@@ -12,7 +12,7 @@
 pub(crate) mod learner;
 
 use crate::broadcast::Broadcast;
-use crate::epoch::{History, Zxid, epoch_of, epoch_start};
+use crate::epoch::{History, LAST_COUNTER, Zxid, epoch_of, epoch_start};
 use crate::quorum::{Quorum, ServerId};
 use crate::view::View;
 use learner::{Learner, Stage};
@@ -37,6 +37,8 @@ pub struct Timing {
     pub init_ms: i64,
     /// `syncLimit` in ms.
     pub sync_ms: i64,
+    /// [`LAST_COUNTER`], or less where the end of an epoch is to be tried.
+    pub last_counter: u32,
 }
 
 /// What a learner says of itself first.
@@ -212,7 +214,7 @@ impl Leader {
             connecting: BTreeSet::from([me]),
             accepting: BTreeSet::new(),
             synchronized: BTreeSet::new(),
-            broadcast: Broadcast::new(view.quorum.clone(), history.last_zxid),
+            broadcast: Broadcast::new(view.quorum.clone(), history.last_zxid, timing.last_counter),
             quorum: view.quorum.clone(),
             next_ping_ms: now_ms + timing.tick_ms / 2,
             next_anonymous: -1,
@@ -228,7 +230,12 @@ impl Leader {
         let quorum = Quorum::majority([me]);
         Leader {
             me,
-            timing: Timing { tick_ms: i64::MAX / 4, init_ms: i64::MAX / 4, sync_ms: i64::MAX / 4 },
+            timing: Timing {
+                tick_ms: i64::MAX / 4,
+                init_ms: i64::MAX / 4,
+                sync_ms: i64::MAX / 4,
+                last_counter: LAST_COUNTER,
+            },
             config_version: 0,
             history: History { current_epoch: epoch_of(position), last_zxid: position },
             phase: Phase::Established,
@@ -237,7 +244,7 @@ impl Leader {
             connecting: BTreeSet::new(),
             accepting: BTreeSet::new(),
             synchronized: BTreeSet::new(),
-            broadcast: Broadcast::new(quorum.clone(), position),
+            broadcast: Broadcast::new(quorum.clone(), position, LAST_COUNTER),
             quorum,
             next_ping_ms: i64::MAX,
             next_anonymous: -1,
@@ -527,7 +534,8 @@ impl Leader {
             return;
         }
         self.phase = Phase::Established;
-        self.broadcast = Broadcast::new(self.quorum.clone(), epoch_start(self.epoch));
+        self.broadcast =
+            Broadcast::new(self.quorum.clone(), epoch_start(self.epoch), self.timing.last_counter);
         out.push(LeaderEffect::Established { epoch: self.epoch });
         let ready: Vec<LearnerKey> = self
             .learners
@@ -637,7 +645,7 @@ mod tests {
     /// Otherwise a leader that lacks a committed transaction has it cut off from the only other server that has it.
     #[test]
     fn who_was_ahead_is_not_counted_when_it_comes_back_and_does_not_say() {
-        let timing = Timing { tick_ms: 1000, init_ms: 10_000, sync_ms: 5000 };
+        let timing = Timing { tick_ms: 1000, init_ms: 10_000, sync_ms: 5000, last_counter: LAST_COUNTER };
         let history = History { current_epoch: 5, last_zxid: epoch_start(5) + 1 };
         let mut out = Vec::new();
         let view = View::of([1, 2, 3]);

@@ -120,10 +120,8 @@ impl Running {
                 stage.close(wire, 0);
             }
             (Port::Knock, 1, Parcel::End) => {}
-            (Port::Election, _, Parcel::Bytes(payload)) => {
-                if self.ballots.by_wire(wire).is_some() {
-                    self.post(Input::Vote { from: peer, payload }, stage);
-                }
+            (Port::Election, _, Parcel::Bytes(payload)) if self.ballots.by_wire(wire).is_some() => {
+                self.post(Input::Vote { from: peer, payload }, stage);
             }
             (_, _, Parcel::End) => {
                 let Some(other) = self.ballots.others.get_mut(&peer) else { return };

@@ -3,6 +3,7 @@
 
 use super::running::{Input, Local, Running};
 use super::{Snapshot, snapshot_options};
+use crate::check::epochs;
 use crate::run::recover_options;
 use crate::world::stage::Stage;
 use journal::{Compression, LogRanges, SnapshotWriter};
@@ -10,6 +11,9 @@ use node::{Batch, DiskDone, DiskTask};
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
+
+/// Records of a batch that the node thread writes itself.
+const FEW_RECORDS: usize = 2;
 
 pub(super) enum LogInput {
     Append(Arc<Batch>),
@@ -30,6 +34,22 @@ impl Running {
             let us = 5 + stage.rng.below(100);
             self.later(us, Local::LogTurn, stage);
         }
+    }
+
+    /// A small batch is written by the node thread itself while nothing else is on its way to a fast disk.
+    pub fn is_written_at_once(&mut self, batch: &Batch, stage: &mut Stage) -> bool {
+        let idle = !self.log_busy && self.log_queue.is_empty() && !self.node.has_batch();
+        idle && batch.len() <= FEW_RECORDS && stage.rng.chance(60)
+    }
+
+    pub fn write_at_once(&mut self, batch: &Batch, stage: &mut Stage) -> io::Result<()> {
+        self.announce(batch.last_zxid())?;
+        self.log.append(batch.first_zxid(), &batch.bytes)?;
+        self.log.sync()?;
+        self.note_written();
+        stage.replica(self.index).synced(batch.last_zxid());
+        self.node.durable(batch.last_zxid());
+        Ok(())
     }
 
     /// Appends what has piled up, up to a task.
@@ -104,11 +124,15 @@ impl Running {
     fn carry_out_task(&mut self, task: DiskTask, stage: &mut Stage) -> io::Result<DiskDone> {
         match task {
             DiskTask::SaveAcceptedEpoch(epoch) => {
+                let kept = epochs::promised(&stage.truth, self.index, epoch);
+                stage.check(kept);
                 journal::save_accepted_epoch(&self.disk, epoch)?;
                 stage.replica(self.index).accepted_epoch = epoch;
                 Ok(DiskDone::AcceptedEpoch(epoch))
             }
             DiskTask::SaveCurrentEpoch(epoch) => {
+                let fair = epochs::entered(&stage.truth, self.index, epoch);
+                stage.check(fair);
                 journal::save_current_epoch(&self.disk, epoch)?;
                 stage.replica(self.index).current_epoch = epoch;
                 self.epoch = epoch;

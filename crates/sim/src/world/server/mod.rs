@@ -73,7 +73,12 @@ fn ensemble_settings(index: usize, plan: &Plan) -> EnsembleSettings {
         view: View { quorum: Quorum::majority(voters), observers, version: 0 },
         is_observer: index >= plan.voters,
         config_lines: String::from("simulated"),
-        timing: Timing { tick_ms, init_ms: tick_ms * 10, sync_ms: tick_ms * 5 },
+        timing: Timing {
+            tick_ms,
+            init_ms: tick_ms * 10,
+            sync_ms: tick_ms * 5,
+            last_counter: plan.last_counter,
+        },
         connect_ms: tick_ms * 10,
         election: ElectionOptions::default(),
         force_snapshot_sync: plan.force_snapshot_sync,

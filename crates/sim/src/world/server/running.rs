@@ -264,14 +264,14 @@ impl Running {
 
     fn turn(&mut self, stage: &mut Stage) -> io::Result<()> {
         self.carry_out(stage);
-        self.hand_to_log(stage);
+        self.hand_to_log(stage)?;
         self.send_peers(stage);
         self.commit(stage);
         if self.in_ensemble {
             self.node.settled(&self.tree, self.now(stage));
             self.carry_out(stage);
         }
-        self.hand_to_log(stage);
+        self.hand_to_log(stage)?;
         self.send_peers(stage);
         self.snapshot_if_due(stage)
     }
@@ -305,7 +305,7 @@ impl Running {
         }
     }
 
-    fn hand_to_log(&mut self, stage: &mut Stage) {
+    fn hand_to_log(&mut self, stage: &mut Stage) -> io::Result<()> {
         while let Some(batch) = self.node.take_batch() {
             for i in 0..batch.len() {
                 let zxid = batch.zxid(i);
@@ -324,12 +324,19 @@ impl Running {
                 }
             }
             self.txns += batch.len() as u64;
-            self.log_queue.push_back(LogInput::Append(batch));
+            if !self.is_written_at_once(&batch, stage) {
+                self.log_queue.push_back(LogInput::Append(batch));
+                continue;
+            }
+            // The followers write at the same time.
+            self.send_peers(stage);
+            self.write_at_once(&batch, stage)?;
         }
         while let Some(task) = self.node.take_task() {
             self.log_queue.push_back(LogInput::Task(task));
         }
         self.wake_log(stage);
+        Ok(())
     }
 
     fn commit(&mut self, stage: &mut Stage) {
