@@ -12,6 +12,7 @@
 //! ever written behind its whole initial history.
 
 use crate::storage::{Dir, Storage, StorageFile, read_full};
+use planted::{Bug, has};
 use std::io;
 use thiserror::Error;
 
@@ -164,9 +165,12 @@ pub fn save_current_epoch<S: Storage>(storage: &S, epoch: i64) -> io::Result<()>
 }
 
 fn save<S: Storage>(storage: &S, tmp: &str, name: &str, epoch: i64) -> io::Result<()> {
+    let tmp = if has(Bug::EpochFileInPlace) { name } else { tmp };
     let mut file = storage.create(Dir::Snapshot, tmp)?;
     file.write_all(epoch.to_string().as_bytes())?;
     file.sync_data()?;
-    storage.rename(Dir::Snapshot, tmp, name)?;
+    if tmp != name {
+        storage.rename(Dir::Snapshot, tmp, name)?;
+    }
     storage.sync_dir(Dir::Snapshot)
 }

@@ -14,6 +14,7 @@ use crate::names;
 use crate::recover::numbered;
 use crate::snapshot_writer::{SnapshotOptions, SnapshotWriter};
 use crate::storage::{Dir, Storage};
+use planted::{Bug, has};
 use std::io;
 use tree::{FrozenHeader, Tree};
 
@@ -51,7 +52,7 @@ fn write<S: Storage>(
     options: SnapshotOptions,
     name: &str,
 ) -> io::Result<()> {
-    let mut writer = SnapshotWriter::begin(storage, header, options)?;
+    let mut writer = SnapshotWriter::begin_as(storage, header, options, names::INSTALL_IN_PROGRESS)?;
     let mut piece = Vec::with_capacity(2 * PIECE_BYTES);
     let (mut znodes, mut more) = (0, true);
     while more {
@@ -80,7 +81,7 @@ pub(crate) fn unfinished<S: Storage>(storage: &S) -> io::Result<Option<String>> 
 /// Removes everything else, and then gives the file its name: only with the last step is it forgotten that
 /// something was to be removed. Logs go from the newest, so that what is left is always a beginning.
 pub(crate) fn finish<S: Storage>(storage: &S, installing: &str) -> io::Result<String> {
-    for log in numbered(storage, Dir::Log, names::log_zxid)?.iter().rev() {
+    for log in numbered(storage, Dir::Log, names::log_zxid)?.iter().rev().filter(|_| !has(Bug::SnapKeepsLog)) {
         storage.remove(Dir::Log, &log.name)?;
         storage.sync_dir(Dir::Log)?;
     }

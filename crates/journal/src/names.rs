@@ -14,6 +14,10 @@ pub fn snapshot(zxid: i64, compression: Compression) -> String {
 /// begins otherwise.
 pub const SNAPSHOT_IN_PROGRESS: &str = "rookeeper-snapshot-in-progress";
 
+/// Likewise for a leader's tree that is to replace everything. It has a name of its own because a snapshot of the former
+/// tree may be in the making at the same time, and what is written to that must not get into this.
+pub const INSTALL_IN_PROGRESS: &str = "rookeeper-install-in-progress";
+
 /// Likewise for a log that is being copied.
 pub const LOG_IN_PROGRESS: &str = "rookeeper-log-in-progress";
 
@@ -62,6 +66,7 @@ mod tests {
         assert_eq!(snapshot_zxid("snapshot.100000003.gz"), Some(0x1_0000_0003));
         assert_eq!(snapshot_zxid(SNAPSHOT_IN_PROGRESS), None);
         assert_eq!(log_zxid(LOG_IN_PROGRESS), None);
+        assert_eq!((snapshot_zxid(INSTALL_IN_PROGRESS), installing_zxid(INSTALL_IN_PROGRESS)), (None, None));
         let installing = installing(16, Compression::Gzip);
         assert_eq!((snapshot_zxid(&installing), installing_zxid(&installing)), (None, Some(16)));
         assert_eq!(installed(&installing), "snapshot.10.gz");

@@ -11,6 +11,7 @@ use crate::log_reader::{LogError, LogFile, LogItem};
 use crate::mark;
 use crate::order::{crosses_epoch, follows};
 use crate::storage::{Dir, Storage};
+use planted::{Bug, has};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -254,7 +255,8 @@ impl<S: Storage> LogCursor<S> {
             match log.next() {
                 Ok(LogItem::Record(payload)) => {
                     self.payload.clear();
-                    self.payload.extend_from_slice(mark::unmarked(payload));
+                    let bare = if has(Bug::MarksTravel) { payload } else { mark::unmarked(payload) };
+                    self.payload.extend_from_slice(bare);
                     return zxid_of(payload).ok_or_else(|| RangeError::NoHeader { file: self.file_name() });
                 }
                 Ok(LogItem::End { .. }) => self.open = None,

@@ -40,6 +40,7 @@ pub struct SnapshotWriter<F: StorageFile> {
     zxid: i64,
     digest: Option<u64>,
     options: SnapshotOptions,
+    in_progress: &'static str,
 }
 
 impl<F: StorageFile> SnapshotWriter<F> {
@@ -49,7 +50,17 @@ impl<F: StorageFile> SnapshotWriter<F> {
         header: &FrozenHeader,
         options: SnapshotOptions,
     ) -> io::Result<Self> {
-        let file = storage.create(Dir::Snapshot, names::SNAPSHOT_IN_PROGRESS)?;
+        Self::begin_as(storage, header, options, names::SNAPSHOT_IN_PROGRESS)
+    }
+
+    /// Likewise under another name until it has its final one.
+    pub(crate) fn begin_as<S: Storage<File = F>>(
+        storage: &S,
+        header: &FrozenHeader,
+        options: SnapshotOptions,
+        in_progress: &'static str,
+    ) -> io::Result<Self> {
+        let file = storage.create(Dir::Snapshot, in_progress)?;
         let mut writer = SnapshotWriter {
             out: Encoder::new(options.compression, FileWriter(file))?,
             adler: simd_adler32::Adler32::new(),
@@ -57,6 +68,7 @@ impl<F: StorageFile> SnapshotWriter<F> {
             // Before the first transaction Java has no digest, and says so with a zero.
             digest: options.digest.then_some(if header.zxid == 0 { 0 } else { header.digest }),
             options,
+            in_progress,
         };
         let mut bytes = Vec::new();
         FileHeader::SNAPSHOT.encode(&mut bytes);
@@ -116,7 +128,7 @@ impl<F: StorageFile> SnapshotWriter<F> {
         }
         let FileWriter(mut file) = self.out.finish()?;
         file.sync_data()?;
-        storage.rename(Dir::Snapshot, names::SNAPSHOT_IN_PROGRESS, name)?;
+        storage.rename(Dir::Snapshot, self.in_progress, name)?;
         storage.sync_dir(Dir::Snapshot)
     }
 }

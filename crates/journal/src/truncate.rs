@@ -16,6 +16,7 @@ use crate::order::{begins_epoch, follows};
 use crate::recover::{Numbered, RecoverOptions, numbered};
 use crate::snapshot_reader::{SnapshotTail, is_plausible, read_snapshot};
 use crate::storage::{Dir, Storage, StorageFile, read_full};
+use planted::{Bug, has};
 use std::io;
 use thiserror::Error;
 use tree::Tree;
@@ -57,7 +58,7 @@ pub fn truncate<S: Storage>(storage: &S, options: &RecoverOptions, keep: i64) ->
     let (start, snapshots) = snapshots_to_remove(storage, options, keep)?;
     let logs = numbered(storage, Dir::Log, names::log_zxid)?;
     let cut = find_cut(storage, options, &logs, start, keep)?;
-    for name in &snapshots {
+    for name in snapshots.iter().filter(|_| !has(Bug::TruncKeepsSnapshots)) {
         storage.remove(Dir::Snapshot, name)?;
     }
     if !snapshots.is_empty() {
@@ -162,7 +163,7 @@ fn find_cut<S: Storage>(
             let header = TxnHeader::decode(&mut Reader::new(payload))
                 .map_err(|source| failed(LogError::Undecodable { offset: at, source }))?;
             let zxid = header.zxid;
-            if zxid > keep {
+            if zxid > keep + i64::from(has(Bug::TruncKeepsOneMore)) {
                 known(storage, keep, position, Some(zxid))?;
                 let some_stays = at > FileHeader::ENCODED_BYTES as u64;
                 return Ok(Some(Cut { file: i, at: some_stays.then_some(at) }));

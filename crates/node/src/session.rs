@@ -5,6 +5,7 @@
 //! session lives between its timeout and its timeout plus one tick (quorum-and-disk §7.5).
 
 use crate::outbound::ConnId;
+use planted::{Bug, has};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
@@ -197,7 +198,7 @@ impl Sessions {
         if tracked.owner.is_none() && matches!(speaker, Speaker::Learner(_)) {
             tracked.owner = Some(speaker);
         }
-        if tracked.owner == Some(speaker) { Ok(()) } else { Err(ErrorCode::SessionMoved) }
+        if tracked.owner == Some(speaker) || has(Bug::OwnerNotChecked) { Ok(()) } else { Err(ErrorCode::SessionMoved) }
     }
 
     pub fn owner(&self, id: i64) -> Option<Speaker> {
@@ -251,6 +252,11 @@ impl Sessions {
     /// Forgets a session; gives the one who spoke for it.
     pub fn remove(&mut self, id: i64) -> Option<Speaker> {
         self.tracked.remove(&id)?.owner
+    }
+
+    /// Whether these are a leader's.
+    pub fn ends_sessions(&self) -> bool {
+        self.ends_sessions
     }
 
     /// Ids of sessions whose time is up.

@@ -1,5 +1,7 @@
 //! Runs the simulator: `--seed N` for one history with a trace, `--seeds N` for many.
 
+mod planted;
+
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use sim::world::{Options, Outcome, simulate};
@@ -38,6 +40,12 @@ struct Arguments {
     /// Stop at the first broken rule.
     #[arg(long)]
     first: bool,
+    /// Plants a mistake, or one after the other with `all`, and looks for it; needs the feature `planted`.
+    #[arg(long)]
+    planted: Option<String>,
+    /// The longest search for one mistake, in seconds.
+    #[arg(long, default_value_t = 600)]
+    patience: u64,
     /// Threads; as many as there are processors if not given.
     #[arg(long)]
     jobs: Option<usize>,
@@ -67,6 +75,9 @@ fn main() -> ExitCode {
         show(info);
         eprintln!("while running seed {}", RUNNING.get());
     }));
+    if let Some(name) = &arguments.planted {
+        return planted::run(name, &arguments);
+    }
     match arguments.seed {
         Some(seed) => one(seed, &arguments),
         None => many(&arguments),

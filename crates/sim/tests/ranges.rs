@@ -179,6 +179,21 @@ fn a_dump_is_the_middle_of_a_snapshot_and_java_reads_it() {
     assert_eq!(java::start(&image, script::OWNERS).unwrap().nodes, nodes_of(&tree));
 }
 
+/// A server may be told to take over a tree while it writes a snapshot of its own.
+#[test]
+fn a_snapshot_in_the_making_does_not_get_into_an_installed_tree() {
+    let (mut old, mut new) = (tree_of(&Script::generate(4, 60)), tree_of(&Script::generate(5, 200)));
+    let disk = SimDisk::new(false);
+    let options = SnapshotOptions { compression: Compression::None, digest: true, last_zxid: true };
+    let header = old.freeze();
+    let mut writer = journal::SnapshotWriter::begin(&disk, &header, options).unwrap();
+    install(&disk, &mut new, options).unwrap();
+    writer.write(&[7; 5000]).unwrap();
+    drop(writer);
+    let found = recover(&disk, &recover_options()).unwrap();
+    assert_eq!((found.tree.last_zxid(), found.tree.digest()), (new.last_zxid(), new.digest()));
+}
+
 /// Transactions that a fuzzy dump holds already come again, and the tree is exact behind them.
 #[test]
 fn what_a_dump_holds_early_may_be_applied_again() {

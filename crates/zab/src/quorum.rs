@@ -10,6 +10,7 @@
 //!
 //! Halves are integer divisions, as in Apache ZooKeeper, so that both kinds of server judge every set alike.
 
+use planted::{Bug, has};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
@@ -111,6 +112,9 @@ impl Quorum {
     /// Whether those who agreed suffice. Who is no voter does not count.
     pub fn decides(&self, agreed: &BTreeSet<ServerId>) -> bool {
         match &self.kind {
+            Kind::Majority if has(Bug::HalfIsAQuorum) => {
+                agreed.intersection(&self.voters).count() >= self.voters.len() / 2
+            }
             Kind::Majority => agreed.intersection(&self.voters).count() > self.voters.len() / 2,
             Kind::Hierarchical { group_of, weights, group_weights } => {
                 let mut agreed_weights: BTreeMap<GroupId, u64> = BTreeMap::new();

@@ -9,6 +9,7 @@ use crate::outbound::Outbound;
 use crate::reply;
 use crate::session::Speaker;
 use crate::watch::{Watcher, Watches};
+use planted::{Bug, has};
 use tree::{AclId, ApplyResult, Change, ChangeKind, Tree};
 use wire::jute::{Limits, Put};
 use wire::multi::MultiHeader;
@@ -71,8 +72,18 @@ impl Core {
         });
         self.answer_ready(tree, now, out);
         let mut changes = Vec::new();
-        let result = tree.apply(&record, &mut changes);
+        let result = if has(Bug::EphemeralsStayOnLearners) && !self.sessions.ends_sessions() {
+            tree.apply(&without_ephemerals(&record), &mut changes)
+        } else {
+            tree.apply(&record, &mut changes)
+        };
         tree.check_digest(record.digest);
+        if has(Bug::WatchFiredLate) {
+            let header = &record.header;
+            if let Some(waiting) = self.awaiting(header.zxid, header.session_id, header.cxid) {
+                self.answer(&waiting, &record, &result, tree, now, out);
+            }
+        }
         if !watches.is_empty() {
             for change in &changes {
                 self.fire(tree, watches, record.header.zxid, change, out);
@@ -155,6 +166,14 @@ impl Core {
             let mut event = Event::new(self, tree, zxid, kind, parent, change.parent_acl);
             watches.fire_child(parent, Vec::new(), &mut |w| event.tell(w, out));
         }
+    }
+}
+
+/// The end of a session as a server would see it that keeps no account of its ephemerals.
+fn without_ephemerals<'a>(record: &TxnRecord<'a>) -> TxnRecord<'a> {
+    match &record.txn {
+        Txn::CloseSession { .. } => TxnRecord { txn: Txn::Error { err: 0 }, ..record.clone() },
+        _ => record.clone(),
     }
 }
 

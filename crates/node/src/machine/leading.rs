@@ -12,6 +12,7 @@ use super::{Batch, Now, Submitted};
 use crate::outbound::Outbound;
 use crate::prep::{Prep, Refusal, Request};
 use crate::session::Speaker;
+use planted::{Bug, has};
 use std::borrow::Cow;
 use tree::Tree;
 use wire::jute::Limits;
@@ -23,6 +24,7 @@ use zab::{Leader, Zxid};
 pub(super) struct Serving {
     pub prep: Prep,
     pub reaper: Reaper,
+    pub began: Now,
 }
 
 pub(super) struct Leading {
@@ -42,6 +44,7 @@ impl Leading {
         self.serving = Some(Serving {
             prep: Prep::new(core.settings.clone(), tree, core.seed),
             reaper: Reaper::new(now.mono_ms, &core.settings),
+            began: now,
         });
         self.close_lost_owners(core, tree, now);
     }
@@ -232,7 +235,13 @@ impl Leading {
         if !self.is_serving() || !self.control.can_propose() {
             return;
         }
-        for id in core.sessions.expired(now.mono_ms) {
+        let mut now_ms = now.mono_ms;
+        if has(Bug::ExpiryByWallClock)
+            && let Some(serving) = &self.serving
+        {
+            now_ms = serving.began.mono_ms + now.wall_ms - serving.began.wall_ms;
+        }
+        for id in core.sessions.expired(now_ms) {
             if !self.control.can_propose() {
                 return;
             }

@@ -10,6 +10,7 @@ use super::core::Core;
 use super::ensemble::{Effect, Located, Report};
 use crate::auth::AuthIds;
 use crate::limits::LEARNER_OUT_BYTES;
+use planted::{Bug, has};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tree::Tree;
@@ -197,7 +198,8 @@ impl Learners {
         while self.announced < committed {
             let from = self.announced;
             let next_sync = self.syncs.front().map_or(committed, |(zxid, _)| *zxid);
-            let until = if next_sync > from { next_sync.min(committed) } else { committed };
+            let split = next_sync > from && !has(Bug::SyncBehindLaterCommits);
+            let until = if split { next_sync.min(committed) } else { committed };
             self.announced = until;
             self.announce_range(core, epoch, from, until);
             self.answer_syncs();
@@ -337,7 +339,7 @@ impl Learners {
             if zxid <= committed {
                 send::proposal(out, zxid, payload);
                 send::commit(out, zxid);
-            } else if is_follower {
+            } else if is_follower && !has(Bug::OutstandingNotSent) {
                 send::proposal(out, zxid, payload);
             }
         });

@@ -33,6 +33,7 @@ pub use ensemble::{
 };
 use leading::Leading;
 use learning::Learning;
+use planted::{Bug, has};
 use std::sync::Arc;
 use tree::Tree;
 use wire::OpCode;
@@ -155,6 +156,8 @@ impl Node {
     fn gone(&mut self, rq: &Submitted) {
         if let Role::Learning(learning) = &mut self.role {
             learning.forget(&mut self.core, rq.session_id, rq.conn);
+        } else if has(Bug::SpeakerReleased) {
+            self.core.sessions.set_owner(rq.session_id, None);
         }
     }
 
@@ -194,6 +197,11 @@ impl Node {
             Role::Leading(leading) => leading.propose_to_followers(&batch),
             Role::Learning(learning) => learning.inform_observers(&self.core),
             Role::Idle | Role::ReadOnly => {}
+        }
+        if let Role::Learning(learning) = &mut self.role
+            && has(Bug::AckBeforeSync)
+        {
+            learning.durable(batch.last_zxid());
         }
         Some(batch)
     }

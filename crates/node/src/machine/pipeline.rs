@@ -5,6 +5,7 @@
 
 use super::batch::Batch;
 use crate::limits::{BATCHES_IN_FLIGHT, WINDOW_BYTES};
+use planted::{Bug, has};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use wire::file;
@@ -105,7 +106,7 @@ impl Pipeline {
 
     /// Whether there is something to apply.
     pub fn has_commits(&self) -> bool {
-        let through = self.durable.min(self.committed);
+        let through = if has(Bug::AppliedBeforeDurable) { self.committed } else { self.durable.min(self.committed) };
         self.in_flight.front().is_some_and(|b| {
             b.last_zxid() <= through || (b.first_zxid() <= through && b.zxid(self.applied_records) <= through)
         })
@@ -117,7 +118,8 @@ impl Pipeline {
             return None;
         }
         let batch = self.in_flight.front()?.clone();
-        let end = batch.up_to(self.durable.min(self.committed));
+        let through = if has(Bug::AppliedBeforeDurable) { self.committed } else { self.durable.min(self.committed) };
+        let end = batch.up_to(through);
         let range = self.applied_records..end.min(self.applied_records + limit);
         Some((batch, range))
     }
@@ -140,6 +142,19 @@ impl Pipeline {
             if let Some(old) = self.window.pop_front() {
                 self.window_bytes -= old.bytes.len();
             }
+        }
+    }
+
+    /// What is with the log is not applied.
+    pub fn forget_in_flight(&mut self) {
+        self.in_flight.clear();
+        self.applied_records = 0;
+    }
+
+    /// What was applied last is not kept for learners.
+    pub fn forget_window(&mut self) {
+        if let Some(last) = self.window.pop_back() {
+            self.window_bytes -= last.bytes.len();
         }
     }
 

@@ -101,10 +101,20 @@ impl Client {
     }
 
     fn apart(&mut self) {
+        // Who has asked for the end of his session does not come back to it.
+        if self.pending.iter().any(|p| p.op == OpCode::CloseSession) {
+            self.forget_session();
+        }
         self.phase = Phase::Apart;
         self.conn = 0;
         self.pending.clear();
         self.inbound.clear();
+    }
+
+    fn forget_session(&mut self) {
+        self.session = 0;
+        self.password.clear();
+        self.book.clear();
     }
 
     /// The client's own clock.
@@ -300,9 +310,7 @@ impl Client {
         };
         if response.session_id == 0 {
             stage.mark("client: session was gone");
-            self.session = 0;
-            self.password.clear();
-            self.book.clear();
+            self.forget_session();
             return self.apart();
         }
         self.phase = Phase::Open;
@@ -401,9 +409,7 @@ impl Client {
                 reads::write(stage.history(), self.session, asked.xid, zxid, err, created.as_deref())
             }
             OpCode::CloseSession => {
-                self.session = 0;
-                self.password.clear();
-                self.book.clear();
+                self.forget_session();
                 self.hang_up(stage);
                 Ok(())
             }

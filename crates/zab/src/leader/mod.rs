@@ -16,6 +16,7 @@ use crate::epoch::{History, Zxid, epoch_of, epoch_start};
 use crate::quorum::{Quorum, ServerId};
 use crate::view::View;
 use learner::{Learner, Stage};
+use planted::{Bug, has};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -371,6 +372,10 @@ impl Leader {
             self.epoch += 1;
             self.phase = Phase::SavingAccepted;
             out.push(LeaderEffect::SaveAcceptedEpoch(self.epoch));
+            if has(Bug::LeaderInfoBeforeSave) {
+                let all: Vec<LearnerKey> = self.learners.keys().copied().collect();
+                all.into_iter().for_each(|key| self.send_leader_info(key, out));
+            }
         }
     }
 
@@ -412,11 +417,18 @@ impl Leader {
         match self.phase {
             Phase::Acceptance { .. } => {
                 let theirs = current_epoch.map(|current_epoch| History { current_epoch, last_zxid });
-                if theirs.is_some_and(|theirs| theirs > self.history) {
+                let is_ahead = |theirs: History| match has(Bug::EpochsNotCompared) {
+                    true => theirs.last_zxid > self.history.last_zxid,
+                    false => theirs > self.history,
+                };
+                if theirs.is_some_and(is_ahead) {
                     return self.close(key, Parting::Ahead, out);
                 }
+                // One that does not say how far its history reaches may have been sent away as ahead before: whoever
+                // counts it can elect a history that lacks what is committed.
                 if let Some(server) = server.filter(|s| self.quorum.is_voter(*s))
                     && kind == LearnerKind::Follower
+                    && (theirs.is_some() || has(Bug::AheadCountedOnReturn))
                     && last_zxid != -1
                 {
                     self.accepting.insert(server);
@@ -605,5 +617,39 @@ impl Leader {
             Phase::SavingAccepted | Phase::SavingCurrent | Phase::Established => self.next_ping_ms,
             Phase::Resigned => i64::MAX,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Otherwise a leader that lacks a committed transaction has it cut off from the only other server that has it.
+    #[test]
+    fn who_was_ahead_is_not_counted_when_it_comes_back_and_does_not_say() {
+        let timing = Timing { tick_ms: 1000, init_ms: 10_000, sync_ms: 5000 };
+        let history = History { current_epoch: 5, last_zxid: epoch_start(5) + 1 };
+        let mut out = Vec::new();
+        let quorum = Quorum::majority([1, 2, 3]);
+        let mut leader = Leader::new(3, quorum, timing, 0, history, 5, 0, &mut out);
+        let hello = |accepted_epoch| Greeting {
+            kind: LearnerKind::Follower,
+            server: Some(1),
+            accepted_epoch,
+            protocol: 0x10000,
+            config_version: Some(0),
+        };
+        leader.connected(7, 0);
+        leader.greeted(7, hello(5), &mut out);
+        leader.accepted_epoch_saved(0, &mut out);
+        out.clear();
+        leader.epoch_acknowledged(7, Some(5), epoch_start(5) + 2, &mut out);
+        assert_eq!(out, [LeaderEffect::Close { learner: 7, why: Parting::Ahead }]);
+        leader.gone(7);
+        leader.connected(8, 0);
+        leader.greeted(8, hello(6), &mut out);
+        out.clear();
+        leader.epoch_acknowledged(8, None, epoch_start(5) + 2, &mut out);
+        assert_eq!(out, []);
     }
 }

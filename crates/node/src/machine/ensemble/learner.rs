@@ -3,7 +3,9 @@
 use super::{DiskTask, Effect, Node, Phase, Report, Role};
 use crate::machine::Now;
 use crate::machine::learning::{Dump, Learning};
+use crate::machine::pipeline::Pipeline;
 use crate::outbound::Outbound;
+use planted::{Bug, has};
 use tree::Tree;
 use wire::jute::Limits;
 use wire::quorum::parts::{self, LearnerInfo, Revalidated};
@@ -167,11 +169,27 @@ impl Node {
             }
             Step::Commit => self.core.pipeline.set_committed(packet.zxid),
             Step::SaveHistory { epoch } => {
+                if has(Bug::NewLeaderAckedBeforeHistory) {
+                    send::ack(&mut learning.out, epoch_start(epoch));
+                }
+                if has(Bug::CurrentEpochBeforeLog) {
+                    ensemble.tasks.push_front(DiskTask::SaveCurrentEpoch(epoch));
+                }
                 learning.is_busy = true;
                 if let Some(Dump::Loaded(tree)) = learning.dump.take() {
-                    ensemble.tasks.push_back(DiskTask::Install(tree));
+                    if has(Bug::SnapNotInstalled) {
+                        self.core.pipeline = Pipeline::new(tree.last_zxid(), true);
+                        ensemble.effects.push(Effect::Adopt(tree));
+                    } else {
+                        ensemble.tasks.push_back(DiskTask::Install(tree));
+                    }
                 }
-                ensemble.tasks.push_back(DiskTask::SaveCurrentEpoch(epoch));
+                if !has(Bug::CurrentEpochBeforeLog) {
+                    ensemble.tasks.push_back(DiskTask::SaveCurrentEpoch(epoch));
+                }
+                if has(Bug::HeldAppliedAtNewLeader) {
+                    self.apply_held(limits);
+                }
             }
             Step::Serve { epoch } => {
                 send::ack(&mut learning.out, epoch_start(epoch));
@@ -215,6 +233,14 @@ impl Node {
             return Err(Report::BadRecord { leader: learning.leader, zxid: packet.zxid, error });
         }
         Ok(payload)
+    }
+
+    /// What nobody has said is committed.
+    fn apply_held(&mut self, limits: Limits) {
+        let Role::Learning(learning) = &mut self.role else { return };
+        for (zxid, payload) in std::mem::take(&mut learning.held) {
+            self.accept_committed(zxid, &payload, limits);
+        }
     }
 
     /// A transaction that is committed, while this server is being brought up to date, or an observer's.
@@ -308,6 +334,9 @@ impl Node {
         }
         let epoch = learning.control.epoch();
         learning.begin(&mut self.core, tree, now);
+        if has(Bug::SyncLeavesHoleInMemory) {
+            self.core.pipeline.forget_window();
+        }
         ensemble.election.synced(epoch);
         ensemble.config_due = true;
         ensemble.effects.push(Effect::Report(Report::Serving { leader: learning.leader, epoch }));

@@ -26,6 +26,7 @@ use super::{Node, NodeStats, Now, Role};
 use crate::outbound::Outbound;
 use crate::settings::Settings;
 pub use effect::{DiskDone, DiskTask, Effect, Located, Peer, Report, Standing};
+use planted::{Bug, has};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tree::Tree;
@@ -170,7 +171,7 @@ impl Node {
 
     /// The next task for the disk; it is to be done behind every batch that was taken before.
     pub fn take_task(&mut self) -> Option<DiskTask> {
-        if !self.core.pipeline.building.is_empty() {
+        if !self.core.pipeline.building.is_empty() && !has(Bug::CurrentEpochBeforeLog) {
             return None;
         }
         let ensemble = self.ensemble.as_mut()?;
@@ -392,6 +393,9 @@ impl Node {
         self.core.waiting.clear();
         self.core.pipeline.drop_building();
         // Memory follows the log, committed or not.
+        if has(Bug::MemoryBehindLog) {
+            self.core.pipeline.forget_in_flight();
+        }
         self.core.pipeline.set_committed(Zxid::MAX);
     }
 

@@ -64,7 +64,6 @@ impl Running {
                     Delivery::Event(frame) => conn.on_event(&frame),
                     Delivery::Reply(frame, latency_ms) => conn.on_reply(&frame, latency_ms, &self.inflight),
                     Delivery::Welcome(frame, session) => {
-                        sessions::heard(&mut stage.truth, self.index, session.id, stage.now_us as i64 / 1000);
                         conn.on_welcome(&frame, session, self.tree.last_zxid());
                     }
                     Delivery::Close(frame) => conn.on_close(Some(&frame)),
@@ -91,6 +90,13 @@ impl Running {
         let mut closed = Vec::new();
         for (id, conn) in &mut self.conns {
             if conn.has_outgoing() {
+                // A socket that takes something counts as a sign of life.
+                if let Some(session) = conn.session()
+                    && session.touch(stage.now_ms())
+                {
+                    let now_ms = stage.now_ms();
+                    sessions::heard(&mut stage.truth, self.index, session.id, now_ms);
+                }
                 stage.send(*id, 1, std::mem::take(conn.outgoing()));
             }
             if conn.is_closing() {
