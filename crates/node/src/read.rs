@@ -8,13 +8,13 @@ use crate::limits::REPLY_BYTES;
 use crate::reply;
 use crate::settings::Settings;
 use crate::watch::{self, Watcher, Watches};
+use planted::{Bug, has};
 use std::sync::Arc;
 use tree::{NodeRef, Tree};
 use wire::data::perm;
 use wire::jute::Put;
 use wire::multi::{MultiHeader, MultiOp, MultiOps};
 use wire::reply::{EventType, encode_event};
-use planted::{Bug, has};
 use wire::request::{ReadRequest, SetWatchesRequest, WatchRequest};
 use wire::{DecodeError, ErrorCode, OpCode, Reader};
 

@@ -198,7 +198,11 @@ impl Sessions {
         if tracked.owner.is_none() && matches!(speaker, Speaker::Learner(_)) {
             tracked.owner = Some(speaker);
         }
-        if tracked.owner == Some(speaker) || has(Bug::OwnerNotChecked) { Ok(()) } else { Err(ErrorCode::SessionMoved) }
+        if tracked.owner == Some(speaker) || has(Bug::OwnerNotChecked) {
+            Ok(())
+        } else {
+            Err(ErrorCode::SessionMoved)
+        }
     }
 
     pub fn owner(&self, id: i64) -> Option<Speaker> {

@@ -12,7 +12,9 @@ const AT: &str = "seed ";
 
 pub fn run(name: &str, arguments: &Arguments) -> ExitCode {
     if !cfg!(feature = "planted") {
-        eprintln!("this was built without mistakes to plant: cargo run --release -p sim --features planted -- --planted {name}");
+        eprintln!(
+            "this was built without mistakes to plant: cargo run --release -p sim --features planted -- --planted {name}"
+        );
         return ExitCode::FAILURE;
     }
     if name == "all" {

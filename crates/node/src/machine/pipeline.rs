@@ -106,7 +106,8 @@ impl Pipeline {
 
     /// Whether there is something to apply.
     pub fn has_commits(&self) -> bool {
-        let through = if has(Bug::AppliedBeforeDurable) { self.committed } else { self.durable.min(self.committed) };
+        let through =
+            if has(Bug::AppliedBeforeDurable) { self.committed } else { self.durable.min(self.committed) };
         self.in_flight.front().is_some_and(|b| {
             b.last_zxid() <= through || (b.first_zxid() <= through && b.zxid(self.applied_records) <= through)
         })
@@ -118,7 +119,8 @@ impl Pipeline {
             return None;
         }
         let batch = self.in_flight.front()?.clone();
-        let through = if has(Bug::AppliedBeforeDurable) { self.committed } else { self.durable.min(self.committed) };
+        let through =
+            if has(Bug::AppliedBeforeDurable) { self.committed } else { self.durable.min(self.committed) };
         let end = batch.up_to(through);
         let range = self.applied_records..end.min(self.applied_records + limit);
         Some((batch, range))
