@@ -81,7 +81,8 @@ pub(crate) fn unfinished<S: Storage>(storage: &S) -> io::Result<Option<String>> 
 /// Removes everything else, and then gives the file its name: only with the last step is it forgotten that
 /// something was to be removed. Logs go from the newest, so that what is left is always a beginning.
 pub(crate) fn finish<S: Storage>(storage: &S, installing: &str) -> io::Result<String> {
-    for log in numbered(storage, Dir::Log, names::log_zxid)?.iter().rev().filter(|_| !has(Bug::SnapKeepsLog)) {
+    for log in numbered(storage, Dir::Log, names::log_zxid)?.iter().rev().filter(|_| !has(Bug::SnapKeepsLog))
+    {
         storage.remove(Dir::Log, &log.name)?;
         storage.sync_dir(Dir::Log)?;
     }

@@ -50,3 +50,9 @@ pub const LEARNER_OUT_BYTES: usize = 256 << 20;
 
 /// Learners connected to one leader at a time.
 pub const LEARNERS: usize = 256;
+
+/// Bytes of records built and not yet handed to the log, beyond which a learner reads nothing more from its leader.
+pub const BUILDING_BYTES: usize = 16 << 20;
+
+/// Sessions that were alive and have left a learner since its last report to the leader.
+pub const DEPARTED_SESSIONS: usize = 1 << 16;

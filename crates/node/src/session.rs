@@ -224,6 +224,12 @@ impl Sessions {
         }
     }
 
+    /// The session and its timeout, if it was renewed since `since_ms`.
+    pub fn renewed(&self, id: i64, since_ms: i64) -> Option<(i64, i32)> {
+        let session = &self.tracked.get(&id)?.session;
+        (session.renewed_ms.load(Ordering::Relaxed) >= since_ms).then(|| (id, session.timeout_ms()))
+    }
+
     /// Sessions that were renewed since `since_ms`, with their timeouts.
     pub fn renewed_since(&self, since_ms: i64) -> impl Iterator<Item = (i64, i32)> {
         let renewed = move |s: &&Arc<Session>| s.renewed_ms.load(Ordering::Relaxed) >= since_ms;

@@ -61,9 +61,17 @@ pub const ALL: &[(Bug, &str, &str)] = &[
         "a follower that was ahead is counted when it comes back with epoch -1",
     ),
     (TruncKeepsOneMore, "trunc-one-more", "TRUNC keeps one record too many (1156)"),
-    (TruncKeepsSnapshots, "trunc-keeps-snapshots", "TRUNC keeps snapshots that hold what was cut (4837, 1549)"),
+    (
+        TruncKeepsSnapshots,
+        "trunc-keeps-snapshots",
+        "TRUNC keeps snapshots that hold what was cut (4837, 1549)",
+    ),
     (SnapKeepsLog, "snap-keeps-log", "SNAP leaves the log of a dead branch behind (2846)"),
-    (SnapNotInstalled, "snap-not-installed", "a SNAP is not on the disk when NEWLEADER is acknowledged (3642)"),
+    (
+        SnapNotInstalled,
+        "snap-not-installed",
+        "a SNAP is not on the disk when NEWLEADER is acknowledged (3642)",
+    ),
     (
         LeaderInfoBeforeSave,
         "leaderinfo-before-save",
@@ -86,11 +94,7 @@ pub const ALL: &[(Bug, &str, &str)] = &[
     ),
     (MemoryBehindLog, "memory-behind-log", "memory is not brought up to the log when a role ends (2845)"),
     (ExpiryByWallClock, "expiry-by-wall-clock", "sessions expire by the wall clock"),
-    (
-        EphemeralsStayOnLearners,
-        "ephemerals-stay",
-        "ephemerals of a closed session stay on learners (5010)",
-    ),
+    (EphemeralsStayOnLearners, "ephemerals-stay", "ephemerals of a closed session stay on learners (5010)"),
     (WatchFiredLate, "watch-late", "the event of a change comes behind its answer"),
     (MissedEventsNotTold, "missed-events", "setWatches ignores the zxid that the client has seen"),
     (OwnerNotChecked, "owner-not-checked", "a session's requests are taken from whatever server"),

@@ -2,7 +2,7 @@
 
 use crate::disk::Disk;
 use crate::shared::Shared;
-use journal::{LogOptions, LogRanges, LogWriter};
+use journal::{LogOptions, LogRanges, LogWriter, TruncateError};
 use node::{Batch, DiskDone, DiskTask};
 use std::io;
 use std::sync::Arc;
@@ -62,9 +62,7 @@ impl Log {
                 "syncing the transaction log took long; the disk is slow or shared with something busy"
             );
         }
-        if let Some((first_zxid, bytes)) = self.writer.file() {
-            self.shared.ranges.lock().written(first_zxid, bytes);
-        }
+        self.tell_ranges();
         if self.roll_bytes.is_some_and(|limit| self.writer.file_bytes() > limit) {
             self.writer.roll()?;
         }
@@ -73,7 +71,14 @@ impl Log {
 
     /// Begins a new file with the next record.
     pub fn roll(&mut self) -> io::Result<()> {
+        self.tell_ranges();
         self.writer.roll()
+    }
+
+    fn tell_ranges(&self) {
+        if let Some((first_zxid, bytes)) = self.writer.file() {
+            self.shared.ranges.lock().written(first_zxid, bytes);
+        }
     }
 
     /// History of an epoch that is not this server's current one yet is about to reach the disk: a crash in between must
@@ -111,7 +116,12 @@ impl Log {
         let mut files = shared.files.lock();
         *files += 1;
         let options = crate::recovery::recover_options(&shared.config, &shared.settings, shared.seed);
-        journal::truncate(&shared.disk, &options, keep).map_err(io::Error::other)?;
+        match journal::truncate(&shared.disk, &options, keep) {
+            Ok(()) => {}
+            Err(TruncateError::Io(error)) => return Err(error),
+            // Nothing was changed.
+            Err(error) => return Ok(DiskDone::Refused(error.to_string())),
+        }
         let recovered = journal::recover(&shared.disk, &options).map_err(io::Error::other)?;
         let found = recovered.tree.last_zxid();
         tracing::info!(zxid = format!("{found:#x}"), "the log was cut, and the database read again");
@@ -126,7 +136,14 @@ impl Log {
         let mut files = shared.files.lock();
         *files += 1;
         let options = crate::recovery::snapshot_options(&shared.config);
-        let file = journal::install(&shared.disk, &mut tree, options)?;
+        let file = match journal::install(&shared.disk, &mut tree, options) {
+            Ok(file) => file,
+            // The tree is not what it says it is: nothing was changed.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                return Ok(DiskDone::Refused(error.to_string()));
+            }
+            Err(error) => return Err(error),
+        };
         tracing::info!(file, "the leader's tree is this server's database now");
         *shared.ranges.lock() = LogRanges::new(tree.last_zxid());
         Ok(DiskDone::Installed(tree))

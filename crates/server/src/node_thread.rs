@@ -191,7 +191,10 @@ impl NodeThread {
                     }
                 }
                 NodeInput::SnapshotEnded => {}
-                NodeInput::Stop => self.stopping = true,
+                NodeInput::Stop => {
+                    self.stopping = true;
+                    self.node.stop(&mut self.out);
+                }
                 NodeInput::Failed => self.failed = true,
             }
         }

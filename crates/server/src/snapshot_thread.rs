@@ -120,6 +120,8 @@ fn write(shared: &Shared, header: &FrozenHeader, generation: u64) -> io::Result<
 }
 
 fn purge(shared: &Shared) {
+    // Not while the files are replaced.
+    let _files = shared.files.lock();
     let retain = shared.config.storage.snap_retain_count as usize;
     let pinned = shared.ranges.lock().lowest_pin();
     match journal::purge_behind(&shared.disk, retain, pinned) {

@@ -114,6 +114,12 @@ impl Learners {
         }
     }
 
+    /// Learners that others send to at present, or soon.
+    pub fn being_sent(&self) -> Vec<LearnerKey> {
+        let busy = |link: &Link| matches!(link.feed, Feed::Locating { .. } | Feed::Streaming);
+        self.links.iter().filter(|(_, link)| busy(link)).map(|(key, _)| *key).collect()
+    }
+
     /// Learners that do not take what they are sent.
     pub fn overfull(&self) -> Vec<LearnerKey> {
         let full = self.links.iter().filter(|(_, l)| l.out.len() > LEARNER_OUT_BYTES);
@@ -179,11 +185,14 @@ impl Learners {
 }
 
 impl Source<'_> {
-    /// What can be offered.
-    fn available(&self, log: Option<(Zxid, Zxid)>) -> Available {
+    /// What can be offered: everything that is committed, applied here or not.
+    fn available(&self, announced: Zxid, log: Option<(Zxid, Zxid)>) -> Available {
+        let applied = self.tree.last_zxid();
+        let end = if self.is_established { announced.max(applied) } else { applied };
+        let window = self.core.pipeline.window_to(end);
         Available {
-            last_processed: self.tree.last_zxid(),
-            window: self.core.pipeline.window(),
+            last_processed: window.map_or(applied, |(_, last)| last.max(applied)),
+            window,
             log,
             force_snapshot: self.force_snapshot,
         }
@@ -253,7 +262,7 @@ impl Learners {
 
     /// Decides how a learner with this last transaction is brought up to date, and begins with it.
     fn synchronize(&mut self, source: &Source<'_>, key: LearnerKey, last: Zxid, effects: &mut Vec<Effect>) {
-        let available = source.available(None);
+        let available = source.available(self.announced, None);
         let (min, max) = available.window.unwrap_or((available.last_processed, available.last_processed));
         let in_memory = source.force_snapshot
             || last == available.last_processed
@@ -282,7 +291,8 @@ impl Learners {
         let plan = match located {
             // The log goes on in memory, or up to where the tree stands.
             Some(found) => {
-                let available = source.available(Some((found.first, source.tree.last_zxid())));
+                let available =
+                    source.available(self.announced, Some((found.first, source.tree.last_zxid())));
                 SyncPlan::choose(last, &available, |_| Neighbours {
                     at_or_before: found.at_or_before,
                     after: found.after,

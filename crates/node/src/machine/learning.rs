@@ -9,6 +9,7 @@ use super::core::Core;
 use super::waiting::{Awaited, Until, Waiting};
 use super::{Now, Submitted};
 use crate::auth::AuthIds;
+use crate::limits::DEPARTED_SESSIONS;
 use crate::outbound::{ConnId, Outbound};
 use crate::password::session_password;
 use crate::session::Speaker;
@@ -64,6 +65,8 @@ pub(super) struct Learning {
     revalidating: VecDeque<Revalidating>,
     /// Whose syncs are with the leader, in order: an observer's, or this server's own client's.
     syncs: VecDeque<Option<LearnerKey>>,
+    /// Sessions that left since the last ping, with their timeouts.
+    departed: Vec<(i64, i32)>,
     /// Acknowledged to the leader.
     acked: Zxid,
     last_ping_ms: i64,
@@ -85,6 +88,7 @@ impl Learning {
             observers: None,
             revalidating: VecDeque::new(),
             syncs: VecDeque::new(),
+            departed: Vec::new(),
             acked: 0,
             last_ping_ms: now_ms,
         }
@@ -99,12 +103,21 @@ impl Learning {
         self.control.is_serving()
     }
 
+    /// NEWLEADER is acknowledged: it stands for everything that is durable by now.
+    pub fn history_acknowledged(&mut self, core: &Core) {
+        self.acked = core.pipeline.durable().max(epoch_start(self.control.epoch()));
+    }
+
+    pub fn is_receiving_dump(&self) -> bool {
+        matches!(self.dump, Some(Dump::Arriving))
+    }
+
     /// What is held goes to the log; from now on what is durable is acknowledged.
     pub fn log_held(&mut self, core: &mut Core) {
-        self.acked = core.pipeline.durable().max(epoch_start(self.control.epoch()));
         for (zxid, payload) in std::mem::take(&mut self.held) {
             core.pipeline.append(zxid, &payload);
         }
+        self.durable(core.pipeline.durable());
     }
 
     /// From now on clients are served.
@@ -249,16 +262,24 @@ impl Learning {
 
     /// A connection is gone: this server does not report its session as alive any more.
     pub fn forget(&mut self, core: &mut Core, session_id: i64, conn: ConnId) {
-        if core.sessions.client(session_id) == Some(conn) {
-            core.sessions.remove(session_id);
+        if core.sessions.client(session_id) != Some(conn) {
+            return;
         }
+        // It was alive until now: the leader should hear so.
+        if let Some(renewed) = core.sessions.renewed(session_id, self.last_ping_ms)
+            && self.departed.len() < DEPARTED_SESSIONS
+        {
+            self.departed.push(renewed);
+        }
+        core.sessions.remove(session_id);
     }
 
     /// Who has been heard since the last ping.
     pub fn answer_ping(&mut self, core: &Core, zxid: Zxid, now: Now) {
         let theirs = self.observers.as_mut().map(|o| o.take_touched()).unwrap_or_default();
         let own = core.sessions.renewed_since(self.last_ping_ms);
-        send::ping_reply(&mut self.out, zxid, own.chain(theirs));
+        let departed = std::mem::take(&mut self.departed);
+        send::ping_reply(&mut self.out, zxid, own.chain(theirs).chain(departed));
         self.last_ping_ms = now.mono_ms;
     }
 }

@@ -4,7 +4,7 @@
 //! durable here and committed by the quorum, and after all before it.
 
 use super::batch::Batch;
-use crate::limits::{BATCHES_IN_FLIGHT, WINDOW_BYTES};
+use crate::limits::{BATCHES_IN_FLIGHT, BUILDING_BYTES, WINDOW_BYTES};
 use planted::{Bug, has};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -160,6 +160,11 @@ impl Pipeline {
         }
     }
 
+    /// Whether more has been built than the disk should be behind.
+    pub fn is_full(&self) -> bool {
+        self.building.bytes.len() > BUILDING_BYTES
+    }
+
     pub fn is_idle(&self) -> bool {
         self.in_flight.is_empty() && self.building.is_empty()
     }
@@ -169,7 +174,15 @@ impl Pipeline {
         self.held().next_back().map_or(self.durable, |batch| batch.last_zxid())
     }
 
-    /// First and last transaction in memory.
+    /// First and last transaction in memory, up to `committed`.
+    pub fn window_to(&self, committed: Zxid) -> Option<(Zxid, Zxid)> {
+        let first = self.held().next()?.first_zxid();
+        let last = self.held().rev().find(|b| b.first_zxid() <= committed)?;
+        let last = last.zxid(last.up_to(committed) - 1);
+        (first <= last).then_some((first, last))
+    }
+
+    /// First and last transaction in memory that are applied.
     pub fn window(&self) -> Option<(Zxid, Zxid)> {
         Some((self.window.front()?.first_zxid(), self.window.back()?.last_zxid()))
     }
@@ -190,10 +203,10 @@ impl Pipeline {
             })
     }
 
-    /// The transactions around `zxid` in the window.
+    /// The transactions around `zxid` in memory.
     pub fn neighbours(&self, zxid: Zxid) -> Neighbours {
         let mut at_or_before = None;
-        for batch in &self.window {
+        for batch in self.held() {
             let n = batch.up_to(zxid);
             if n > 0 {
                 at_or_before = Some(batch.zxid(n - 1));

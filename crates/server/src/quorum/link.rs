@@ -15,6 +15,8 @@ pub(super) struct Link {
     stream: TcpStream,
     pub peer: SocketAddr,
     pub readable: bool,
+    /// Nothing more will come than what is there.
+    read_closed: bool,
     writable: bool,
     arrived: Vec<u8>,
     pub out: Vec<u8>,
@@ -38,6 +40,7 @@ impl Link {
             stream,
             peer,
             readable: true,
+            read_closed: false,
             writable: true,
             arrived: Vec::new(),
             out: Vec::new(),
@@ -47,7 +50,8 @@ impl Link {
     }
 
     pub fn on_ready(&mut self, event: &Event) {
-        self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        self.read_closed |= event.is_read_closed() || event.is_error();
+        self.readable |= event.is_readable() || self.read_closed;
         self.writable |= event.is_writable() || event.is_write_closed();
     }
 
@@ -63,7 +67,8 @@ impl Link {
                 Ok(n) => {
                     let full = n == self.arrived.len();
                     self.arrived.truncate(n);
-                    self.readable = full;
+                    // Nobody tells again of an end that came with these bytes.
+                    self.readable = full || self.read_closed;
                     if full {
                         // More at a time from now on.
                         self.arrived.reserve(READ_BYTES);
@@ -131,6 +136,13 @@ impl Link {
     pub fn shut(&self) {
         // One that has ended already is as good.
         let _ended = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+
+    /// What waits to be sent.
+    pub fn take_unsent(&mut self) -> Vec<u8> {
+        let mut out = std::mem::take(&mut self.out);
+        out.drain(..std::mem::take(&mut self.sent));
+        out
     }
 
     /// The same connection for another thread.

@@ -449,7 +449,7 @@ impl QuorumNet {
             }
         });
         link.is_lent = true;
-        let first = std::mem::take(&mut link.out);
+        let first = link.take_unsent();
         match link.duplicate() {
             Ok(socket) => stream::start(&self.shared, key, socket, first, job),
             Err(error) => {

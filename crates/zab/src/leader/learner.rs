@@ -71,12 +71,14 @@ impl Learner {
 
     pub fn is_silent(&self, now_ms: i64, timing: Timing) -> bool {
         let limit_ms = match self.stage {
-            Stage::Synchronized | Stage::UpToDate => timing.sync_ms,
+            Stage::UpToDate => timing.sync_ms,
+            // Between NEWLEADER and UPTODATE a learner has nothing to say.
             Stage::Connected
             | Stage::Greeted
             | Stage::Informed
             | Stage::Accepted { .. }
-            | Stage::Synchronizing => timing.init_ms,
+            | Stage::Synchronizing
+            | Stage::Synchronized => timing.init_ms,
         };
         now_ms - self.heard_ms > limit_ms
     }

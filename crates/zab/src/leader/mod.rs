@@ -102,6 +102,8 @@ pub enum Parting {
     Lagging,
     /// Another connection of the same server came.
     Replaced,
+    /// It says that it is this server.
+    SameId,
 }
 
 impl fmt::Display for Parting {
@@ -114,6 +116,7 @@ impl fmt::Display for Parting {
             Parting::Silent => "it has said nothing within its limit (initLimit, then syncLimit)",
             Parting::Lagging => "it has not acknowledged a proposal within syncLimit",
             Parting::Replaced => "the same server has connected again",
+            Parting::SameId => "it has this leader's own number in its myid: give it one of its own",
         })
     }
 }
@@ -320,6 +323,9 @@ impl Leader {
         if learner.stage != Stage::Connected {
             return self.close(key, Parting::OutOfTurn, out);
         }
+        if greeting.server == Some(self.me) {
+            return self.close(key, Parting::SameId, out);
+        }
         if greeting.protocol < 0x10000 {
             return self.close(key, Parting::TooOld, out);
         }
@@ -364,6 +370,9 @@ impl Leader {
         for key in former {
             self.close(key, Parting::Replaced, out);
             self.gone(key);
+            // What it acknowledged then, it may be told to cut off now.
+            self.broadcast.forget(server);
+            self.synchronized.remove(&server);
         }
     }
 
@@ -462,7 +471,7 @@ impl Leader {
             self.synchronize(key, out);
         }
         self.synchronized.insert(self.me);
-        self.try_establish(out);
+        self.try_establish(now_ms, out);
     }
 
     fn synchronize(&mut self, key: LearnerKey, out: &mut Vec<LeaderEffect>) {
@@ -492,9 +501,9 @@ impl Leader {
                     self.synchronized.insert(server);
                 }
                 if self.phase == Phase::Established {
-                    self.bring_up_to_date(key, out);
+                    self.bring_up_to_date(key, now_ms, out);
                 }
-                self.try_establish(out);
+                self.try_establish(now_ms, out);
             }
             Stage::Synchronizing | Stage::Synchronized | Stage::UpToDate => {}
             Stage::Connected | Stage::Greeted | Stage::Informed | Stage::Accepted { .. } => {
@@ -513,7 +522,7 @@ impl Leader {
         }
     }
 
-    fn try_establish(&mut self, out: &mut Vec<LeaderEffect>) {
+    fn try_establish(&mut self, now_ms: i64, out: &mut Vec<LeaderEffect>) {
         if !matches!(self.phase, Phase::Synchronization { .. }) || !self.quorum.decides(&self.synchronized) {
             return;
         }
@@ -527,13 +536,14 @@ impl Leader {
             .map(|(key, _)| *key)
             .collect();
         for key in ready {
-            self.bring_up_to_date(key, out);
+            self.bring_up_to_date(key, now_ms, out);
         }
     }
 
-    fn bring_up_to_date(&mut self, key: LearnerKey, out: &mut Vec<LeaderEffect>) {
+    fn bring_up_to_date(&mut self, key: LearnerKey, now_ms: i64, out: &mut Vec<LeaderEffect>) {
         if let Some(learner) = self.learners.get_mut(&key) {
             learner.stage = Stage::UpToDate;
+            learner.heard_ms = now_ms;
             out.push(LeaderEffect::SendUpToDate { to: key });
         }
     }
@@ -630,8 +640,8 @@ mod tests {
         let timing = Timing { tick_ms: 1000, init_ms: 10_000, sync_ms: 5000 };
         let history = History { current_epoch: 5, last_zxid: epoch_start(5) + 1 };
         let mut out = Vec::new();
-        let quorum = Quorum::majority([1, 2, 3]);
-        let mut leader = Leader::new(3, quorum, timing, 0, history, 5, 0, &mut out);
+        let view = View::of([1, 2, 3]);
+        let mut leader = Leader::new(3, &view, timing, history, 5, 0, &mut out);
         let hello = |accepted_epoch| Greeting {
             kind: LearnerKind::Follower,
             server: Some(1),

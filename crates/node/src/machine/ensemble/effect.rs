@@ -78,6 +78,8 @@ pub enum DiskDone {
     CurrentEpoch(i64),
     Truncated(Box<Tree>),
     Installed(Box<Tree>),
+    /// It cannot be done, and nothing was changed.
+    Refused(String),
 }
 
 /// The surroundings of a transaction in the log, which has no hole from `first` to its end.
@@ -91,24 +93,83 @@ pub struct Located {
 /// What an operator may want to know. Each is one line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
-    Looking { zxid: Zxid, epoch: i64 },
-    Elected { leader: ServerId, standing: Standing },
-    BadNotification { from: ServerId, error: String },
-    LeaderOutOfReach { leader: ServerId },
-    LeaderSilent { leader: ServerId, silent_ms: i64 },
-    LeaderGone { leader: ServerId, error: String },
-    LeaderViolates { leader: ServerId, violation: Violation },
-    LeaderUnreadable { leader: ServerId, error: String },
-    BadRecord { leader: ServerId, zxid: Zxid, error: String },
-    Resigned { why: Resignation },
-    CannotListen { error: String },
-    Synchronizing { learner: ServerId, plan: SyncPlan },
-    LearnerDismissed { server: Option<ServerId>, why: Parting },
-    LearnerUnreadable { server: Option<ServerId>, error: String },
-    LearnerLeft { server: Option<ServerId> },
-    OldLearner { server: Option<ServerId> },
-    Established { epoch: i64 },
-    Serving { leader: ServerId, epoch: i64 },
+    Looking {
+        zxid: Zxid,
+        epoch: i64,
+    },
+    Elected {
+        leader: ServerId,
+        standing: Standing,
+    },
+    BadNotification {
+        from: ServerId,
+        error: String,
+    },
+    LeaderOutOfReach {
+        leader: ServerId,
+    },
+    LeaderSilent {
+        leader: ServerId,
+        silent_ms: i64,
+    },
+    LeaderGone {
+        leader: ServerId,
+        error: String,
+    },
+    LeaderViolates {
+        leader: ServerId,
+        violation: Violation,
+    },
+    LeaderUnreadable {
+        leader: ServerId,
+        error: String,
+    },
+    BadRecord {
+        leader: ServerId,
+        zxid: Zxid,
+        error: String,
+    },
+    Resigned {
+        why: Resignation,
+    },
+    /// What the leader sent does not fit what this server has: it will ask for the whole tree.
+    DoesNotFit {
+        error: String,
+    },
+    /// The leader sent another membership than the one in this server's configuration.
+    Reconfigured {
+        leader: ServerId,
+        members: String,
+    },
+    Stopping,
+    CannotListen {
+        error: String,
+    },
+    Synchronizing {
+        learner: ServerId,
+        plan: SyncPlan,
+    },
+    LearnerDismissed {
+        server: Option<ServerId>,
+        why: Parting,
+    },
+    LearnerUnreadable {
+        server: Option<ServerId>,
+        error: String,
+    },
+    LearnerLeft {
+        server: Option<ServerId>,
+    },
+    OldLearner {
+        server: Option<ServerId>,
+    },
+    Established {
+        epoch: i64,
+    },
+    Serving {
+        leader: ServerId,
+        epoch: i64,
+    },
     ReadOnly,
 }
 
@@ -124,6 +185,8 @@ impl Report {
             | Report::LeaderUnreadable { .. }
             | Report::BadRecord { .. }
             | Report::Resigned { .. }
+            | Report::DoesNotFit { .. }
+            | Report::Reconfigured { .. }
             | Report::CannotListen { .. }
             | Report::LearnerDismissed { .. }
             | Report::OldLearner { .. }
@@ -133,6 +196,7 @@ impl Report {
             | Report::Elected { .. }
             | Report::Synchronizing { .. }
             | Report::LearnerLeft { .. }
+            | Report::Stopping
             | Report::Established { .. }
             | Report::Serving { .. } => false,
         }
@@ -183,6 +247,16 @@ impl fmt::Display for Report {
                 "the leader, server {leader}, sent the transaction {zxid:#x}, which this server cannot read: {error}. \
                  Is it of a newer release?"
             ),
+            Report::DoesNotFit { error } => write!(
+                out,
+                "this server cannot go back to where the leader wants it ({error}); it will ask for the whole tree"
+            ),
+            Report::Reconfigured { leader, members } => write!(
+                out,
+                "the leader, server {leader}, has changed the members of the ensemble, which this release cannot follow \
+                 while it runs: write these lines into this server's configuration and start it again: {members}"
+            ),
+            Report::Stopping => write!(out, "leaving the ensemble, as this server is stopping"),
             Report::CannotListen { error } => write!(
                 out,
                 "this server was elected but cannot lead, as its quorum port cannot be taken: {error}. Is its server.N \

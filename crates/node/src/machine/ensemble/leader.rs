@@ -109,7 +109,9 @@ impl Node {
                     if packet.kind() == Some(PacketKind::Ack) {
                         match acknowledged {
                             Some(zxid)
-                                if epoch_of(zxid) == epoch_of(packet.zxid) && zxid & 0xffff_ffff != 0 => {}
+                                if epoch_of(zxid) == epoch_of(packet.zxid)
+                                    && packet.zxid > zxid
+                                    && zxid & 0xffff_ffff != 0 => {}
                             Some(zxid) => self.acknowledged(key, zxid, tree, now),
                             None => {}
                         }

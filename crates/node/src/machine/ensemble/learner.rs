@@ -10,8 +10,11 @@ use tree::Tree;
 use wire::jute::Limits;
 use wire::quorum::parts::{self, LearnerInfo, Revalidated};
 use wire::quorum::{Packet, PacketKind, send};
-use wire::txn::TxnRecord;
-use zab::{Learner, Step, Zxid, epoch_start};
+use wire::txn::{CreateKind, Txn, TxnRecord};
+use zab::{Learner, ServerId, Step, Zxid, epoch_start};
+
+const NO_TTL: &str = "it makes a TTL znode, but zookeeper.extendedTypesEnabled is not true here: it must be set alike on \
+                      all members";
 
 impl Node {
     /// The connection that [`Effect::ConnectToLeader`] asked for stands.
@@ -56,7 +59,7 @@ impl Node {
     /// Whether the shell should read from the leader's connection: what has come can be handled.
     pub fn wants_leader_bytes(&self) -> bool {
         match &self.role {
-            Role::Learning(learning) => !learning.is_busy,
+            Role::Learning(learning) => !learning.is_busy && !self.core.pipeline.is_full(),
             Role::Idle | Role::ReadOnly | Role::Leading(_) => false,
         }
     }
@@ -138,7 +141,8 @@ impl Node {
                 ensemble.tasks.push_back(DiskTask::SaveAcceptedEpoch(epoch));
             }
             Step::SendAckEpoch { current } => {
-                send::ack_epoch(&mut learning.out, current.map(|e| e as i32), self.core.pipeline.durable());
+                let last = if ensemble.wants_tree { 0 } else { self.core.pipeline.durable() };
+                send::ack_epoch(&mut learning.out, current.map(|e| e as i32), last);
             }
             Step::Truncate { keep } => {
                 learning.is_busy = true;
@@ -232,7 +236,32 @@ impl Node {
             let error = format!("its header says {:#x}", record.header.zxid);
             return Err(Report::BadRecord { leader: learning.leader, zxid: packet.zxid, error });
         }
+        self.check_txn(learning.leader, &record)?;
         Ok(payload)
+    }
+
+    /// Whether this server may log the transaction: its next start must be able to read it, and it must not change who
+    /// the members are behind this server's back.
+    fn check_txn(&self, leader: ServerId, record: &TxnRecord<'_>) -> Result<(), Report> {
+        let zxid = record.header.zxid;
+        let refuse = |error: &str| Err(Report::BadRecord { leader, zxid, error: error.to_owned() });
+        let extended = self.core.settings.owners.extended_types;
+        let is_ttl = |txn: &Txn<'_>| {
+            matches!(txn, Txn::Create(create) if matches!(create.kind, CreateKind::Ttl { .. })) && !extended
+        };
+        match &record.txn {
+            Txn::Check { .. } => refuse("a check stands only inside a multi (ZOOKEEPER-2623)"),
+            Txn::SetData { reconfig: true, data, .. } => {
+                let text = String::from_utf8_lossy(data.unwrap_or_default()).into_owned();
+                match self.ensemble.as_ref().is_some_and(|e| e.settings.has_members(&text)) {
+                    true => Ok(()),
+                    false => Err(Report::Reconfigured { leader, members: text.replace('\n', "  ") }),
+                }
+            }
+            Txn::Multi(multi) if multi.txns().flatten().any(|txn| is_ttl(&txn)) => refuse(NO_TTL),
+            txn if is_ttl(txn) => refuse(NO_TTL),
+            _ => Ok(()),
+        }
     }
 
     /// What nobody has said is committed.
@@ -268,7 +297,8 @@ impl Node {
             }
             Role::Learning(learning) => {
                 if let Step::SendAckEpoch { current } = learning.control.accepted_epoch_saved() {
-                    let last = self.core.pipeline.durable();
+                    let wants_tree = self.ensemble.as_ref().is_some_and(|e| e.wants_tree);
+                    let last = if wants_tree { 0 } else { self.core.pipeline.durable() };
                     send::ack_epoch(&mut learning.out, current.map(|e| e as i32), last);
                 }
                 learning.is_busy = false;
@@ -288,6 +318,7 @@ impl Node {
             }
             Role::Learning(learning) => {
                 learning.control.history_saved();
+                learning.history_acknowledged(&self.core);
                 send::ack(&mut learning.out, epoch_start(learning.control.epoch()));
                 learning.is_busy = false;
                 self.read_leader(tree, now, out);

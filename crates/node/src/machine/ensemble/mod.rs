@@ -64,6 +64,17 @@ impl EnsembleSettings {
     }
 }
 
+impl EnsembleSettings {
+    /// Whether a configuration text names the same members, in the same roles.
+    fn has_members(&self, text: &str) -> bool {
+        let lines = |text: &str| -> std::collections::BTreeSet<String> {
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            lines.filter(|line| !line.starts_with("version=")).map(str::to_owned).collect()
+        };
+        lines(text) == lines(&self.config_lines)
+    }
+}
+
 /// What the epoch files hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Epochs {
@@ -98,6 +109,10 @@ pub(super) struct Ensemble {
     /// Tasks that were taken and are not done.
     tasks_running: usize,
     resigned: Option<Resignation>,
+    /// This server's log cannot be brought into step: it asks for a dump.
+    wants_tree: bool,
+    /// The process is ending: no leader is looked for.
+    is_stopping: bool,
     /// Read-only mode has ended: its clients are to be told at the next tick, which is due.
     closes_clients: bool,
     /// The tree does not show the configuration yet.
@@ -154,6 +169,8 @@ impl Node {
             tasks: VecDeque::new(),
             tasks_running: 0,
             resigned: None,
+            wants_tree: false,
+            is_stopping: false,
             closes_clients: false,
             config_due: true,
             election_out: Vec::new(),
@@ -204,7 +221,7 @@ impl Node {
         let Some(ensemble) = &mut self.ensemble else { return };
         let drained =
             self.core.pipeline.is_idle() && ensemble.tasks.is_empty() && ensemble.tasks_running == 0;
-        if ensemble.phase != Phase::Draining || !drained {
+        if ensemble.phase != Phase::Draining || !drained || ensemble.is_stopping {
             return;
         }
         let grace_ms = ensemble.settings.read_only_after_ms;
@@ -330,6 +347,10 @@ impl Node {
         match &mut self.role {
             Role::Leading(leading) => {
                 let mut effects = std::mem::take(&mut ensemble.leader_out);
+                // Who is being sent a dump or a part of the log has nothing to say meanwhile.
+                for key in leading.learners.being_sent() {
+                    leading.control.heard(key, now.mono_ms);
+                }
                 leading.control.tick(now.mono_ms, &mut effects);
                 for key in leading.learners.overfull() {
                     effects.push(LeaderEffect::Close { learner: key, why: zab::Parting::Lagging });
@@ -341,7 +362,9 @@ impl Node {
                 let limit_ms = learning.silence_limit_ms(ensemble.settings.timing);
                 let silent_ms = now.mono_ms - learning.heard_ms;
                 // While the disk works, nothing is read, so nothing can be heard.
-                if silent_ms > limit_ms && !learning.is_busy {
+                let is_deaf =
+                    (learning.is_busy && !learning.is_receiving_dump()) || self.core.pipeline.is_full();
+                if silent_ms > limit_ms && !is_deaf {
                     let report = Report::LeaderSilent { leader: learning.leader, silent_ms };
                     return self.leave(report, out);
                 }
@@ -356,7 +379,7 @@ impl Node {
         let Some(ensemble) = &self.ensemble else { return i64::MAX };
         match &self.role {
             Role::Leading(leading) => leading.control.next_tick_ms(),
-            Role::Learning(learning) if learning.is_busy => i64::MAX,
+            Role::Learning(learning) if learning.is_busy && !learning.is_receiving_dump() => i64::MAX,
             Role::Learning(learning) => {
                 let limit_ms = learning.silence_limit_ms(ensemble.settings.timing);
                 let observers_ms = learning.observers.as_ref().map_or(i64::MAX, |o| o.control.next_tick_ms());
@@ -399,6 +422,13 @@ impl Node {
         self.core.pipeline.set_committed(Zxid::MAX);
     }
 
+    /// The process is ending: a member leaves its role, so that others need not find out that it is gone.
+    pub fn stop(&mut self, out: &mut impl Outbound) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        ensemble.is_stopping = true;
+        self.leave(Report::Stopping, out);
+    }
+
     /// The quorum port cannot be taken: another server must lead.
     pub fn cannot_lead(&mut self, error: &str, out: &mut impl Outbound) {
         if matches!(self.role, Role::Leading(_)) {
@@ -420,7 +450,16 @@ impl Node {
                 self.current_epoch_saved(tree, now, out);
             }
             DiskDone::Truncated(new) => self.adopt(new, true, tree, now, out),
-            DiskDone::Installed(new) => self.adopt(new, false, tree, now, out),
+            DiskDone::Installed(new) => {
+                ensemble.wants_tree = false;
+                self.adopt(new, false, tree, now, out);
+            }
+            DiskDone::Refused(error) => {
+                ensemble.wants_tree = true;
+                // What was to follow makes no sense any more.
+                ensemble.tasks.clear();
+                self.leave(Report::DoesNotFit { error }, out);
+            }
         }
     }
 

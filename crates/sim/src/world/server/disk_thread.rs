@@ -119,7 +119,11 @@ impl Running {
                 self.files += 1;
                 stage.replica(self.index).cutting(keep);
                 let options = recover_options();
-                journal::truncate(&self.disk, &options, keep).map_err(io::Error::other)?;
+                match journal::truncate(&self.disk, &options, keep) {
+                    Ok(()) => {}
+                    Err(journal::TruncateError::Io(error)) => return Err(error),
+                    Err(error) => return Ok(DiskDone::Refused(error.to_string())),
+                }
                 let recovered = journal::recover(&self.disk, &options).map_err(io::Error::other)?;
                 stage.replica(self.index).cut(recovered.tree.last_zxid());
                 self.ranges = recovered.ranges;

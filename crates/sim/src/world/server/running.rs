@@ -422,6 +422,9 @@ impl Running {
             | Report::BadNotification { .. }
             | Report::LeaderUnreadable { .. }
             | Report::ReadOnly
+            | Report::DoesNotFit { .. }
+            | Report::Reconfigured { .. }
+            | Report::Stopping
             | Report::BadRecord { .. }
             | Report::LearnerUnreadable { .. }
             | Report::CannotListen { .. } => {
