@@ -172,35 +172,8 @@ impl Node {
                 self.core.pipeline.append(packet.zxid, payload);
             }
             Step::Commit => self.core.pipeline.set_committed(packet.zxid),
-            Step::SaveHistory { epoch } => {
-                if has(Bug::NewLeaderAckedBeforeHistory) {
-                    send::ack(&mut learning.out, epoch_start(epoch));
-                }
-                if has(Bug::CurrentEpochBeforeLog) {
-                    ensemble.tasks.push_front(DiskTask::SaveCurrentEpoch(epoch));
-                }
-                learning.is_busy = true;
-                if let Some(Dump::Loaded(tree)) = learning.dump.take() {
-                    if has(Bug::SnapNotInstalled) {
-                        self.core.pipeline = Pipeline::new(tree.last_zxid(), true);
-                        ensemble.effects.push(Effect::Adopt(tree));
-                    } else {
-                        ensemble.tasks.push_back(DiskTask::Install(tree));
-                    }
-                }
-                if !has(Bug::CurrentEpochBeforeLog) {
-                    ensemble.tasks.push_back(DiskTask::SaveCurrentEpoch(epoch));
-                }
-                if has(Bug::HeldAppliedAtNewLeader) {
-                    self.apply_held(limits);
-                }
-            }
-            Step::Serve { epoch } => {
-                send::ack(&mut learning.out, epoch_start(epoch));
-                // What stands behind this packet comes after what is held.
-                learning.log_held(&mut self.core);
-                learning.begins_serving = true;
-            }
+            Step::SaveHistory { epoch } => self.save_history(epoch, limits),
+            Step::Serve { epoch } => learning.up_to_date(&mut self.core, epoch),
             Step::AnswerPing => learning.answer_ping(&self.core, packet.zxid, now),
             Step::AnswerRevalidate => {
                 let answer = packet.required_data().and_then(Revalidated::decode).map_err(unreadable)?;
@@ -209,6 +182,32 @@ impl Node {
             Step::AnswerSync => learning.synced(&mut self.core),
         }
         Ok(())
+    }
+
+    /// NEWLEADER: what came so far must be durable, and then the epoch.
+    fn save_history(&mut self, epoch: i64, limits: Limits) {
+        let (Role::Learning(learning), Some(ensemble)) = (&mut self.role, &mut self.ensemble) else { return };
+        if has(Bug::NewLeaderAckedBeforeHistory) {
+            send::ack(&mut learning.out, epoch_start(epoch));
+        }
+        if has(Bug::CurrentEpochBeforeLog) {
+            ensemble.tasks.push_front(DiskTask::SaveCurrentEpoch(epoch));
+        }
+        learning.is_busy = true;
+        if let Some(Dump::Loaded(tree)) = learning.dump.take() {
+            if has(Bug::SnapNotInstalled) {
+                self.core.pipeline = Pipeline::new(tree.last_zxid(), true);
+                ensemble.effects.push(Effect::Adopt(tree));
+            } else {
+                ensemble.tasks.push_back(DiskTask::Install(tree));
+            }
+        }
+        if !has(Bug::CurrentEpochBeforeLog) {
+            ensemble.tasks.push_back(DiskTask::SaveCurrentEpoch(epoch));
+        }
+        if has(Bug::HeldAppliedAtNewLeader) {
+            self.apply_held(limits);
+        }
     }
 
     /// The record in a packet, if this server can apply it: what cannot be read must never be logged.
