@@ -206,7 +206,7 @@ fn every_option_that_works_changes_the_configuration() {
 
 #[test]
 fn an_ensemble_that_asks_for_secure_connections_is_refused() {
-    for key in ["sslQuorum", "quorum.auth.serverRequireSasl"] {
+    for key in ["sslQuorum", "quorum.auth.learnerRequireSasl"] {
         let refused = loaded(&format!("{COMPANIONS}{key}=true\nquorum.auth.enableSasl=true\n"), "");
         let errors = refused.expect_err("it must not run without them");
         assert!(errors.contains("this server would talk to the others without it"), "{errors}");
