@@ -36,10 +36,11 @@ fn carry_out(shared: &Shared, word: Word) {
 }
 
 fn status(shared: &Shared, parts: &[Part]) -> Status {
+    let (serving, mode) = standing(shared);
     let mut status = Status {
         version: version(),
-        serving: shared.serving.load(Ordering::Relaxed),
-        mode: mode(shared),
+        serving,
+        mode,
         trace_mask: shared.trace_mask.load(Ordering::Relaxed),
         counts: counts(shared),
         ..Status::default()
@@ -68,17 +69,22 @@ fn status(shared: &Shared, parts: &[Part]) -> Status {
     status
 }
 
-fn mode(shared: &Shared) -> admin::Mode {
+/// Whether clients are served, and as what: both of one moment, or a member that has just begun to serve read-only
+/// would seem to take writes.
+fn standing(shared: &Shared) -> (bool, admin::Mode) {
     let stats = *shared.node_stats.lock();
-    if stats.is_read_only {
-        return admin::Mode::ReadOnly;
-    }
-    match stats.standing {
+    let mode = match stats.standing {
+        _ if stats.is_read_only => admin::Mode::ReadOnly,
         None | Some(Standing::Looking) => admin::Mode::Standalone,
         Some(Standing::Leading) => admin::Mode::Leader,
         Some(Standing::Following) => admin::Mode::Follower,
         Some(Standing::Observing) => admin::Mode::Observer,
-    }
+    };
+    let serving = match stats.standing {
+        Some(_) => stats.is_serving,
+        None => shared.serving.load(Ordering::Relaxed),
+    };
+    (serving, mode)
 }
 
 fn version() -> admin::Version {

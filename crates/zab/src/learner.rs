@@ -75,6 +75,11 @@ pub enum Violation {
         committed: Zxid,
         oldest: Option<Zxid>,
     },
+    /// An observer is told to cut off what was committed.
+    CutsCommitted {
+        keep: Zxid,
+        last: Zxid,
+    },
     OldLeader,
 }
 
@@ -99,6 +104,10 @@ impl fmt::Display for Violation {
             Violation::UnmatchedCommit { committed, oldest: None } => {
                 write!(out, "it committed {committed:#x}, which it never proposed")
             }
+            Violation::CutsCommitted { keep, last } => write!(
+                out,
+                "it wants to cut off what was committed between {keep:#x} and {last:#x}: it lags behind this observer"
+            ),
             Violation::OldLeader => {
                 write!(out, "it speaks the protocol of a ZooKeeper before 3.4.6, which cannot be followed")
             }
@@ -231,6 +240,14 @@ impl Learner {
             PacketKind::Diff => {
                 self.stage = Stage::Synchronizing;
                 Ok(Step::Keep)
+            }
+            // In the present epoch an observer has only what is committed; a master that lacks it is late.
+            PacketKind::Trunc
+                if self.is_observer
+                    && zxid < self.last_queued
+                    && epoch_of(self.last_queued) == self.epoch =>
+            {
+                Err(Violation::CutsCommitted { keep: zxid, last: self.last_queued })
             }
             PacketKind::Trunc => {
                 self.stage = Stage::Preparing;

@@ -4,7 +4,7 @@
 //! observer is taken through the same states as by a leader, and nobody waits for anybody else. What always holds: only
 //! observers are taken, and none of them acknowledges a proposal.
 
-use crate::epoch::{Zxid, counter_of, epoch_start};
+use crate::epoch::{Zxid, counter_of, epoch_of, epoch_start};
 use crate::leader::learner::{Learner, Stage};
 use crate::leader::{Greeting, LeaderEffect, LearnerKey, LearnerKind, Parting, Timing};
 use crate::quorum::ServerId;
@@ -95,11 +95,23 @@ impl ObserverMaster {
         out.push(LeaderEffect::SendLeaderInfo { to: key, epoch: self.epoch });
     }
 
-    /// ACKEPOCH: the observer has everything up to `last`.
-    pub fn epoch_acknowledged(&mut self, key: LearnerKey, last: Zxid, out: &mut Vec<LeaderEffect>) {
+    /// ACKEPOCH: the observer has everything up to `last`; this follower knows that everything up to `committed` is.
+    ///
+    /// What an observer has of the present epoch is committed. If that is more than this follower knows of, it is only
+    /// late, or cut off without knowing it: telling the observer to cut its log would undo what clients have seen.
+    pub fn epoch_acknowledged(
+        &mut self,
+        key: LearnerKey,
+        last: Zxid,
+        committed: Zxid,
+        out: &mut Vec<LeaderEffect>,
+    ) {
         let Some(observer) = self.observers.get_mut(&key) else { return };
         if observer.stage != Stage::Informed {
             return out.push(LeaderEffect::Close { learner: key, why: Parting::OutOfTurn });
+        }
+        if last > committed && counter_of(last) != 0 && epoch_of(last) >= self.epoch {
+            return out.push(LeaderEffect::Close { learner: key, why: Parting::Ahead });
         }
         observer.stage = Stage::Synchronizing;
         out.push(LeaderEffect::Synchronize { to: key, last });
@@ -176,7 +188,7 @@ mod tests {
         let info = LeaderEffect::SendLeaderInfo { to: 1, epoch: 7 };
         assert_eq!(step(|out| master.greeted(1, OBSERVER, out)), [info]);
         let synchronize = LeaderEffect::Synchronize { to: 1, last: 3 };
-        assert_eq!(step(|out| master.epoch_acknowledged(1, 3, out)), [synchronize]);
+        assert_eq!(step(|out| master.epoch_acknowledged(1, 3, 5, out)), [synchronize]);
         assert_eq!(master.synced(), 0);
         let up_to_date = LeaderEffect::SendUpToDate { to: 1 };
         assert_eq!(step(|out| master.acknowledged(1, 7 << 32, out)), [up_to_date]);
@@ -199,7 +211,27 @@ mod tests {
             assert_eq!(step(|out| master.greeted(key, greeting, out)), close(key, why));
         }
         master.connected(9, 0);
-        assert_eq!(step(|out| master.epoch_acknowledged(9, 0, out)), close(9, Parting::OutOfTurn));
+        assert_eq!(step(|out| master.epoch_acknowledged(9, 0, 5, out)), close(9, Parting::OutOfTurn));
+    }
+
+    #[test]
+    fn what_an_observer_has_of_this_epoch_is_never_cut_off() {
+        let mut master = ObserverMaster::new(7, 0, TIMING, 0);
+        let committed = (7 << 32) + 5;
+        for (key, last, is_taken) in [
+            (1, committed, true),
+            (2, committed + 1, false),
+            (3, 8 << 32 | 1, false),
+            (4, 7 << 32, true),
+            // Never committed, or the leader of this epoch would have it, and this follower.
+            (5, 6 << 32 | 99, true),
+        ] {
+            master.connected(key, 0);
+            step(|out| master.greeted(key, Greeting { server: Some(key as i64), ..OBSERVER }, out));
+            let told = step(|out| master.epoch_acknowledged(key, last, committed, out));
+            let taken = vec![LeaderEffect::Synchronize { to: key, last }];
+            assert_eq!(told, if is_taken { taken } else { close(key, Parting::Ahead) }, "{last:x}");
+        }
     }
 
     #[test]

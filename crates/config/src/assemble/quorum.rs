@@ -244,6 +244,7 @@ impl Assembly<'_> {
 
     /// Tells of settings that are accepted without effect.
     pub(super) fn later_parts(&mut self) {
+        let distributed = self.draft.config.ensemble.is_distributed();
         for (name, setting) in &self.settings.by_name {
             let as_default = setting.text.eq_ignore_ascii_case(setting.spec.default);
             if as_default || self.findings.has_error_at(&setting.source) {
@@ -251,6 +252,14 @@ impl Assembly<'_> {
             }
             match setting.spec.status {
                 Status::Works => {}
+                Status::Later(part) if SECURES_THE_ENSEMBLE.contains(&name.as_str()) && distributed => {
+                    let problem = format!(
+                        "{name} asks for {}, which is not there yet: this server would talk to the others without it",
+                        part.name()
+                    );
+                    let advice = "keep Apache ZooKeeper for this ensemble until it is, or set it to false on all members";
+                    self.findings.error(&setting.source, problem, advice);
+                }
                 Status::Later(part) => warn_later(self.findings, setting, name, part),
                 Status::Ignored(reason) => {
                     self.findings.note(
@@ -263,6 +272,10 @@ impl Assembly<'_> {
         }
     }
 }
+
+/// Settings whose silent absence would leave the ensemble open.
+const SECURES_THE_ENSEMBLE: [&str; 3] =
+    ["sslQuorum", "quorum.auth.learnerRequireSasl", "quorum.auth.serverRequireSasl"];
 
 /// The hexadecimal version behind the last dot of a dynamic file's name.
 fn version_of_name(name: &str) -> Option<i64> {

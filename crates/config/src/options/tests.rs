@@ -151,7 +151,6 @@ fn another_value(spec: &Spec) -> &'static str {
 const COMPANIONS: &str = "dataDir=/data\nclientPort=2181\nsecureClientPort=2281\nenforce.auth.enabled=true\n\
     enforce.auth.schemes=ip\nconnection_throttle_weight_enabled=true\ninitLimit=3\nsyncLimit=3\n\
     authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider\n\
-    quorum.auth.enableSasl=true\nquorum.auth.learnerRequireSasl=true\n\
     server.7=h:1:2:observer\nserver.1=a:1:2\nserver.2=a:3:4\nserver.3=a:5:6\nmaxSessionTimeout=600000\n";
 
 fn without(key: &str) -> String {
@@ -187,6 +186,7 @@ fn every_option_that_works_changes_the_configuration() {
         if matches!(spec.set, Set::Nothing)
             || WITHOUT_A_TRACE.contains(&spec.name)
             || spec.name.starts_with("quorum.auth.")
+            || spec.name == "sslQuorum"
         {
             continue;
         }
@@ -201,6 +201,15 @@ fn every_option_that_works_changes_the_configuration() {
         };
         let after = after.unwrap_or_else(|errors| panic!("{key}={value}: {errors}"));
         assert!(before != after, "{key}={value} changes something");
+    }
+}
+
+#[test]
+fn an_ensemble_that_asks_for_secure_connections_is_refused() {
+    for key in ["sslQuorum", "quorum.auth.learnerRequireSasl"] {
+        let refused = loaded(&format!("{COMPANIONS}{key}=true\nquorum.auth.enableSasl=true\n"), "");
+        let errors = refused.expect_err("it must not run without them");
+        assert!(errors.contains("this server would talk to the others without it"), "{errors}");
     }
 }
 

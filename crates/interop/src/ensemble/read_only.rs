@@ -29,7 +29,7 @@ pub fn check(options: &Options) -> Result<Suite> {
         ensure!(said == expected, "{}", difference(&expected, &said));
         Ok(())
     };
-    suite.add_result("every request, byte by byte", both(|kind| requests(kind)));
+    suite.add_result("every request, byte by byte", both(requests));
     suite.add_result("kazoo with read_only", both(|kind| client("kazoo", kind)));
     suite.add_result("the Java client with canBeReadOnly", both(|kind| client("java", kind)));
     Ok(suite.finish())

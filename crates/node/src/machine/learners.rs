@@ -255,6 +255,11 @@ impl Learners {
         }
     }
 
+    /// How far everything is committed, as learners were told.
+    pub fn announced(&self) -> Zxid {
+        self.announced
+    }
+
     /// Everything up to `position` was announced, or needs not be.
     pub fn begin_announcing(&mut self, position: Zxid) {
         self.announced = position;

@@ -120,6 +120,14 @@ impl Learning {
         self.durable(core.pipeline.durable());
     }
 
+    /// UPTODATE: clients are served at the end of this turn.
+    pub fn up_to_date(&mut self, core: &mut Core, epoch: i64) {
+        send::ack(&mut self.out, epoch_start(epoch));
+        // What stands behind this packet comes after what is held.
+        self.log_held(core);
+        self.begins_serving = true;
+    }
+
     /// From now on clients are served.
     pub fn begin(&mut self, core: &mut Core, tree: &Tree, now: Now) {
         core.sessions.restart_as_learner(tree.sessions());

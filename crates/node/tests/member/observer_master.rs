@@ -48,11 +48,11 @@ fn follower() -> Stage {
     let mut stage = Stage::new(settings(1));
     stage.elect_three(0);
     stage.leader_connects();
-    stage.from_leader(|out| send::leader_info(out, EPOCH));
-    stage.from_leader(|out| send::diff(out, 0));
-    stage.from_leader(|out| send::new_leader(out, EPOCH, Some("version=0")));
+    stage.leader_sends(|out| send::leader_info(out, EPOCH));
+    stage.leader_sends(|out| send::diff(out, 0));
+    stage.leader_sends(|out| send::new_leader(out, EPOCH, Some("version=0")));
     assert!(!listens(&stage), "not before it is up to date");
-    stage.from_leader(send::up_to_date);
+    stage.leader_sends(send::up_to_date);
     assert!(listens(&stage) && stage.stats().is_serving);
     stage.to_leader.clear();
     stage
@@ -90,12 +90,12 @@ fn with_observer() -> Stage {
 #[test]
 fn observers_hear_of_what_is_committed_and_of_nothing_else() {
     let mut stage = with_observer();
-    stage.from_leader(|out| send::proposal(out, FIRST, &session_record(FIRST, 77)));
-    stage.from_leader(|out| send::proposal(out, FIRST + 1, &session_record(FIRST + 1, 78)));
+    stage.leader_sends(|out| send::proposal(out, FIRST, &session_record(FIRST, 77)));
+    stage.leader_sends(|out| send::proposal(out, FIRST + 1, &session_record(FIRST + 1, 78)));
     assert!(to_observer(&mut stage).is_empty());
-    stage.from_leader(|out| send::commit(out, FIRST));
+    stage.leader_sends(|out| send::commit(out, FIRST));
     assert_eq!(to_observer(&mut stage), [(PacketKind::Inform, FIRST)]);
-    stage.from_leader(|out| send::commit(out, FIRST + 1));
+    stage.leader_sends(|out| send::commit(out, FIRST + 1));
     assert_eq!(to_observer(&mut stage), [(PacketKind::Inform, FIRST + 1)]);
     assert_eq!(stage.tree.last_zxid(), FIRST + 1);
 }
@@ -103,7 +103,7 @@ fn observers_hear_of_what_is_committed_and_of_nothing_else() {
 #[test]
 fn one_that_comes_later_gets_what_it_lacks() {
     let mut stage = with_observer();
-    stage.from_leader(|out| {
+    stage.leader_sends(|out| {
         send::proposal(out, FIRST, &session_record(FIRST, 77));
         send::commit(out, FIRST);
         send::proposal(out, FIRST + 1, &session_record(FIRST + 1, 78));
@@ -120,7 +120,7 @@ fn one_that_comes_later_gets_what_it_lacks() {
     stage.settle();
     assert!(stage.effects.iter().any(|e| matches!(e, Effect::StreamTree { to: KEY })));
     let (through, now) = (stage.tree.last_zxid(), stage.now());
-    stage.from_leader(|out| send::commit(out, FIRST + 1));
+    stage.leader_sends(|out| send::commit(out, FIRST + 1));
     assert!(to_observer(&mut stage).is_empty(), "another thread sends");
     stage.node.streamed(KEY, through, &stage.tree, now);
     stage.settle();
@@ -150,7 +150,7 @@ fn syncs_are_answered_in_the_order_in_which_they_were_asked() {
     stage.connect(1, &hello(Some(false)));
     let asked = only(&mut stage.to_leader, PacketKind::Request);
     let session = Request::decode(&asked).unwrap().session_id;
-    stage.from_leader(|out| {
+    stage.leader_sends(|out| {
         send::proposal(out, FIRST, &session_record(FIRST, session));
         send::commit(out, FIRST);
     });
@@ -163,14 +163,14 @@ fn syncs_are_answered_in_the_order_in_which_they_were_asked() {
     assert_eq!(forwarded.len(), 2);
     to_observer(&mut stage);
     // The commit of the same moment must come to the observer before the answer.
-    stage.from_leader(|out| {
+    stage.leader_sends(|out| {
         send::proposal(out, FIRST + 1, &session_record(FIRST + 1, 99));
         send::commit(out, FIRST + 1);
         send::sync(out);
     });
     assert_eq!(to_observer(&mut stage), [(PacketKind::Inform, FIRST + 1), (PacketKind::Sync, 0)]);
     assert!(stage.received(1).is_empty());
-    stage.from_leader(send::sync);
+    stage.leader_sends(send::sync);
     assert_eq!(stage.reply(1).0.err, 0);
     assert!(to_observer(&mut stage).is_empty());
 }
@@ -185,16 +185,16 @@ fn sessions_are_revalidated_for_whoever_asked() {
     let password = session_password(99);
     stage.connect(1, &ConnectRequest { session_id: 99, password: Some(&password), ..hello(Some(false)) });
     stage.to_leader.clear();
-    stage.from_leader(|out| send::revalidated(out, -1, 99, true));
+    stage.leader_sends(|out| send::revalidated(out, -1, 99, true));
     let answer = only(stage.to_learners.get_mut(&KEY).unwrap(), PacketKind::Revalidate);
     assert_eq!(Revalidated::decode(&answer).unwrap(), Revalidated { session_id: 99, valid: true });
     assert!(stage.received(1).is_empty());
-    stage.from_leader(|out| send::revalidated(out, -1, 99, false));
+    stage.leader_sends(|out| send::revalidated(out, -1, 99, false));
     assert_eq!(stage.welcome(1).session_id, 0);
     // The leader hears that the observer's client is alive, and what the observer hears itself.
     from_observer(&mut stage, |out| send::ping_reply(out, 0, [(98, 4000)]));
     stage.to_leader.clear();
-    stage.from_leader(|out| send::ping(out, FIRST));
+    stage.leader_sends(|out| send::ping(out, FIRST));
     let data = only(&mut stage.to_leader, PacketKind::Ping);
     let mut reader = Reader::new(&data);
     let touched = [(); 2].map(|()| (reader.i64().unwrap(), reader.i32().unwrap()));
@@ -239,7 +239,7 @@ fn an_observer_of_ours_serves_clients_behind_it() {
     exchange(&mut master, &mut observer);
     let asked = only(&mut master.to_leader, PacketKind::Request);
     let session = Request::decode(&asked).unwrap().session_id;
-    master.from_leader(|out| {
+    master.leader_sends(|out| {
         send::proposal(out, FIRST, &session_record(FIRST, session));
         send::commit(out, FIRST);
     });
@@ -250,4 +250,36 @@ fn an_observer_of_ours_serves_clients_behind_it() {
     exchange(&mut master, &mut observer);
     let forwarded = packets(&mut master.to_leader);
     assert_eq!(forwarded, [(PacketKind::Request, -1)], "the leader hears of it from the follower");
+}
+
+#[test]
+fn an_observer_ahead_of_its_master_is_never_cut() {
+    let mut stage = with_observer();
+    stage.learner_leaves(KEY);
+    stage.to_learners.clear();
+    assert!(stage.learner_connects(KEY));
+    from_observer(&mut stage, |out| send::observer_info(out, EPOCH, &LearnerInfo::new(4, 0)));
+    from_observer(&mut stage, |out| send::ack_epoch(out, None, FIRST + 7));
+    to_observer(&mut stage);
+    assert!(stage.effects.iter().any(|e| matches!(e, Effect::CloseLearner(KEY))));
+    // And from the other side: an observer leaves a master that would cut it.
+    let mut observer = Stage::new(settings(4));
+    observer.elect_three(1);
+    observer.leader_connects();
+    observer.leader_sends(|out| send::leader_info(out, EPOCH));
+    observer.leader_sends(|out| send::diff(out, 0));
+    observer.leader_sends(|out| send::new_leader(out, EPOCH, Some("version=0")));
+    observer.leader_sends(send::up_to_date);
+    observer.leader_sends(|out| send::inform(out, FIRST, &session_record(FIRST, 77)));
+    observer.leader_leaves();
+    observer.elect_three(1);
+    observer.leader_connects();
+    observer.leader_sends(|out| send::leader_info(out, EPOCH));
+    observer.leader_sends(|out| send::trunc(out, 0));
+    assert!(
+        observer.reports.iter().any(|r| r.contains("lags behind this observer")),
+        "{:?}",
+        observer.reports
+    );
+    assert_eq!(observer.tree.last_zxid(), FIRST);
 }

@@ -234,7 +234,7 @@ impl Stage {
     }
 
     /// The leader sends what `write` appends.
-    pub fn from_leader(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn leader_sends(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut bytes = Vec::new();
         write(&mut bytes);
         self.leader_bytes(&bytes);

@@ -36,7 +36,7 @@ fn it_tells_the_leader_that_it_has_nothing() {
     assert!(stage.effects.iter().any(|e| matches!(e, Effect::ConnectToLeader { leader: 3 })));
     stage.leader_connects();
     stage.to_leader.clear();
-    stage.from_leader(|out| send::leader_info(out, 1));
+    stage.leader_sends(|out| send::leader_info(out, 1));
     let (packet, _) = Packet::split(&stage.to_leader, Default::default()).unwrap().unwrap();
     assert_eq!((packet.kind(), packet.zxid), (Some(PacketKind::AckEpoch), -1));
     stage.connect(1, &hello(None));

@@ -113,7 +113,7 @@ impl fmt::Display for Parting {
         out.write_str(match self {
             Parting::TooOld => "it speaks the protocol of a ZooKeeper before 3.4.6, which cannot be served",
             Parting::NewerConfig => "it knows a newer configuration of the ensemble than this server",
-            Parting::Ahead => "its history is ahead of this leader's",
+            Parting::Ahead => "its history is ahead of this server's",
             Parting::OutOfTurn => "it sent a packet that does not belong there",
             Parting::Silent => "it has said nothing within its limit (initLimit, then syncLimit)",
             Parting::Lagging => "it has not acknowledged a proposal within syncLimit",

@@ -214,6 +214,23 @@ impl fmt::Display for Server {
     }
 }
 
+const OLD_LEARNER: &str = "is of a release before 3.5: while it is connected, what it cannot read is refused (create with \
+                           a Stat, containers, TTL znodes)";
+
+fn synchronizing(out: &mut fmt::Formatter<'_>, learner: ServerId, plan: &SyncPlan) -> fmt::Result {
+    match plan {
+        SyncPlan::Diff { from, .. } => {
+            write!(out, "server {learner} is sent what it lacks behind {from:#x} (DIFF)")
+        }
+        SyncPlan::Truncate { keep } => write!(
+            out,
+            "server {learner} has transactions that were never committed and is told to cut them off behind {keep:#x} \
+             (TRUNC)"
+        ),
+        SyncPlan::Snapshot => write!(out, "server {learner} is sent the whole tree (SNAP)"),
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -263,29 +280,14 @@ impl fmt::Display for Report {
                  line right, and does no other process use that port?"
             ),
             Report::Resigned { why } => write!(out, "this server leads no longer: {why}"),
-            Report::Synchronizing { learner, plan } => match plan {
-                SyncPlan::Diff { from, .. } => {
-                    write!(out, "server {learner} is sent what it lacks behind {from:#x} (DIFF)")
-                }
-                SyncPlan::Truncate { keep } => write!(
-                    out,
-                    "server {learner} has transactions that were never committed and is told to cut them off behind \
-                     {keep:#x} (TRUNC)"
-                ),
-                SyncPlan::Snapshot => write!(out, "server {learner} is sent the whole tree (SNAP)"),
-            },
+            Report::Synchronizing { learner, plan } => synchronizing(out, *learner, plan),
             Report::LearnerDismissed { server, why } => {
                 write!(out, "{} is sent away: {why}", Server(*server))
             }
             Report::LearnerUnreadable { server, error } => {
                 write!(out, "{} sent an unreadable packet: {error}", Server(*server))
             }
-            Report::OldLearner { server } => write!(
-                out,
-                "{} is of a release before 3.5: while it is connected, what it cannot read is refused (create with a Stat, \
-                 containers, TTL znodes)",
-                Server(*server)
-            ),
+            Report::OldLearner { server } => write!(out, "{} {OLD_LEARNER}", Server(*server)),
             Report::LearnerLeft { server } => write!(out, "{} has left", Server(*server)),
             Report::Established { epoch } => write!(out, "epoch {epoch} begins, and this server leads it"),
             Report::ReadOnly => write!(

@@ -136,12 +136,18 @@ impl Node {
             |error: wire::DecodeError| Report::LeaderUnreadable { leader, error: error.to_string() };
         match step {
             Step::Nothing | Step::Keep => {}
-            Step::SaveAcceptedEpoch(epoch) => self.wait_for(DiskTask::SaveAcceptedEpoch(epoch)),
+            Step::SaveAcceptedEpoch(epoch) => {
+                learning.is_busy = true;
+                ensemble.tasks.push_back(DiskTask::SaveAcceptedEpoch(epoch));
+            }
             Step::SendAckEpoch { current } => {
                 let last = if ensemble.wants_tree { 0 } else { self.core.pipeline.durable() };
                 send::ack_epoch(&mut learning.out, current.map(|e| e as i32), last);
             }
-            Step::Truncate { keep } => self.wait_for(DiskTask::Truncate { keep }),
+            Step::Truncate { keep } => {
+                learning.is_busy = true;
+                ensemble.tasks.push_back(DiskTask::Truncate { keep });
+            }
             Step::Load { .. } => {
                 learning.is_busy = true;
                 learning.dump = Some(Dump::Arriving);
@@ -167,12 +173,7 @@ impl Node {
             }
             Step::Commit => self.core.pipeline.set_committed(packet.zxid),
             Step::SaveHistory { epoch } => self.save_history(epoch, limits),
-            Step::Serve { epoch } => {
-                send::ack(&mut learning.out, epoch_start(epoch));
-                // What stands behind this packet comes after what is held.
-                learning.log_held(&mut self.core);
-                learning.begins_serving = true;
-            }
+            Step::Serve { epoch } => learning.up_to_date(&mut self.core, epoch),
             Step::AnswerPing => learning.answer_ping(&self.core, packet.zxid, now),
             Step::AnswerRevalidate => {
                 let answer = packet.required_data().and_then(Revalidated::decode).map_err(unreadable)?;
@@ -181,6 +182,32 @@ impl Node {
             Step::AnswerSync => learning.synced(&mut self.core),
         }
         Ok(())
+    }
+
+    /// NEWLEADER: what came so far must be durable, and then the epoch.
+    fn save_history(&mut self, epoch: i64, limits: Limits) {
+        let (Role::Learning(learning), Some(ensemble)) = (&mut self.role, &mut self.ensemble) else { return };
+        if has(Bug::NewLeaderAckedBeforeHistory) {
+            send::ack(&mut learning.out, epoch_start(epoch));
+        }
+        if has(Bug::CurrentEpochBeforeLog) {
+            ensemble.tasks.push_front(DiskTask::SaveCurrentEpoch(epoch));
+        }
+        learning.is_busy = true;
+        if let Some(Dump::Loaded(tree)) = learning.dump.take() {
+            if has(Bug::SnapNotInstalled) {
+                self.core.pipeline = Pipeline::new(tree.last_zxid(), true);
+                ensemble.effects.push(Effect::Adopt(tree));
+            } else {
+                ensemble.tasks.push_back(DiskTask::Install(tree));
+            }
+        }
+        if !has(Bug::CurrentEpochBeforeLog) {
+            ensemble.tasks.push_back(DiskTask::SaveCurrentEpoch(epoch));
+        }
+        if has(Bug::HeldAppliedAtNewLeader) {
+            self.apply_held(limits);
+        }
     }
 
     /// The record in a packet, if this server can apply it: what cannot be read must never be logged.
@@ -233,40 +260,6 @@ impl Node {
             Txn::Multi(multi) if multi.txns().flatten().any(|txn| is_ttl(&txn)) => refuse(NO_TTL),
             txn if is_ttl(txn) => refuse(NO_TTL),
             _ => Ok(()),
-        }
-    }
-
-    /// Nothing further is read from the leader before the disk has done this.
-    fn wait_for(&mut self, task: DiskTask) {
-        if let (Role::Learning(learning), Some(ensemble)) = (&mut self.role, &mut self.ensemble) {
-            learning.is_busy = true;
-            ensemble.tasks.push_back(task);
-        }
-    }
-
-    /// NEWLEADER came: the history goes to the disk, and then the epoch.
-    fn save_history(&mut self, epoch: i64, limits: Limits) {
-        let (Role::Learning(learning), Some(ensemble)) = (&mut self.role, &mut self.ensemble) else { return };
-        learning.is_busy = true;
-        if has(Bug::NewLeaderAckedBeforeHistory) {
-            send::ack(&mut learning.out, epoch_start(epoch));
-        }
-        if has(Bug::CurrentEpochBeforeLog) {
-            ensemble.tasks.push_front(DiskTask::SaveCurrentEpoch(epoch));
-        }
-        if let Some(Dump::Loaded(tree)) = learning.dump.take() {
-            if has(Bug::SnapNotInstalled) {
-                self.core.pipeline = Pipeline::new(tree.last_zxid(), true);
-                ensemble.effects.push(Effect::Adopt(tree));
-            } else {
-                ensemble.tasks.push_back(DiskTask::Install(tree));
-            }
-        }
-        if !has(Bug::CurrentEpochBeforeLog) {
-            ensemble.tasks.push_back(DiskTask::SaveCurrentEpoch(epoch));
-        }
-        if has(Bug::HeldAppliedAtNewLeader) {
-            self.apply_held(limits);
         }
     }
 

@@ -50,7 +50,8 @@ impl Node {
                 observers.learners.introduce(key, kind, observers.control.server(key).unwrap_or(0));
             }
             Some(PacketKind::AckEpoch) => {
-                observers.control.epoch_acknowledged(key, packet.zxid, &mut effects);
+                let committed = observers.learners.announced().max(tree.last_zxid());
+                observers.control.epoch_acknowledged(key, packet.zxid, committed, &mut effects);
             }
             Some(PacketKind::Request) => {
                 let request = Request::decode(packet.required_data()?)?;
@@ -85,6 +86,9 @@ impl Node {
         let Role::Learning(learning) = &mut self.role else { return };
         let Some(observers) = &mut learning.observers else { return };
         let mut effects = Vec::new();
+        for key in observers.learners.being_sent() {
+            observers.control.heard(key, now_ms);
+        }
         observers.control.tick(now_ms, &mut effects);
         for learner in observers.learners.overfull() {
             effects.push(LeaderEffect::Close { learner, why: zab::Parting::Lagging });
