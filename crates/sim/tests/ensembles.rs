@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 fn no_rule_is_broken_in_ensembles_and_everything_common_is_reached() {
     let mut marks: BTreeMap<&str, u64> = BTreeMap::new();
     let (mut requests, mut faults) = (0, 0);
-    const SEEDS: u64 = 12;
+    const SEEDS: u64 = 30;
     for seed in 0..SEEDS {
         let outcome = simulate(seed, Options::default());
         assert_eq!(outcome.broken, None, "seed {seed}");
@@ -47,7 +47,7 @@ fn no_rule_is_broken_in_ensembles_and_everything_common_is_reached() {
     ] {
         assert!(marks.contains_key(wanted), "never reached: {wanted} ({marks:?})");
     }
-    assert!(requests > SEEDS * 1000 && faults > SEEDS * 12, "{requests} requests, {faults} faults");
+    assert!(requests > SEEDS * 800 && faults > SEEDS * 12, "{requests} requests, {faults} faults");
 }
 
 #[test]
