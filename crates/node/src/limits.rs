@@ -30,7 +30,7 @@ pub const WRITES_IN_FLIGHT_PER_CONNECTION: usize = 4096;
 pub const SUBMITTED_BYTES: i64 = 64 << 20;
 
 /// Batches handed to the log and not yet durable.
-pub const BATCHES_IN_FLIGHT: usize = 2;
+pub const BATCHES_IN_FLIGHT: usize = 1;
 
 /// Bytes held back for a snapshot being written, beyond which commits wait for the snapshot.
 pub const FROZEN_BYTES: usize = 256 << 20;

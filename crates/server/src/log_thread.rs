@@ -23,7 +23,7 @@ pub(crate) enum LogInput {
 }
 
 /// Records of a batch that the node thread writes itself.
-const FEW_RECORDS: usize = 2;
+const FEW_RECORDS: usize = 1;
 /// And only while the disk is fast: the node thread has pings to send.
 const FAST_US: u64 = 2000;
 
