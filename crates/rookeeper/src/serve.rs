@@ -88,7 +88,8 @@ pub(crate) fn serve(settings: &Settings) -> ExitCode {
     }
     let data_dir = loaded.config.storage.data_dir.display().to_string();
     let ensemble = &loaded.config.ensemble;
-    let role = if ensemble.is_distributed() {
+    let is_member = ensemble.is_distributed();
+    let role = if is_member {
         let (id, members) = (ensemble.my_id.unwrap_or(0), ensemble.membership.members.len());
         format!("as server {id} of an ensemble of {members}")
     } else {
@@ -113,6 +114,9 @@ pub(crate) fn serve(settings: &Settings) -> ExitCode {
         "Rookeeper {} serves on port {port}, {role}, with its data in {data_dir}.",
         env!("CARGO_PKG_VERSION")
     );
+    if is_member {
+        say!("Clients are served as soon as there is a leader.");
+    }
     say!("Connect with any ZooKeeper client:  zkCli.sh -server localhost:{port}");
     say!("Ask how it is:                      echo srvr | nc localhost {port}");
     say!("Stop it with Ctrl-C; everything acknowledged is on disk.");

@@ -22,19 +22,20 @@ pub(crate) fn cannot_listen(address: String, source: io::Error) -> StartError {
 /// The socket for clients, bound but not yet listening.
 pub(crate) fn take_port(config: &Config) -> Result<TcpListener, StartError> {
     let any = config::Address { host: None, port: 0 };
-    take(config.listen.client.as_ref().unwrap_or(&any))
+    take(config.listen.client.as_ref().unwrap_or(&any)).map_err(|(address, e)| cannot_listen(address, e))
 }
 
 /// A listening socket for other servers.
 pub(crate) fn listen_at(wanted: &config::Address, backlog: i32) -> Result<TcpListener, String> {
-    let socket = take(wanted).map_err(|e| e.to_string())?;
+    let socket = take(wanted).map_err(|(address, error)| format!("{address}: {error}"))?;
     rustix::net::listen(&socket, backlog).map_err(|e| e.to_string())?;
     Ok(socket)
 }
 
-fn take(wanted: &config::Address) -> Result<TcpListener, StartError> {
+/// The error comes with the address it is about.
+fn take(wanted: &config::Address) -> Result<TcpListener, (String, io::Error)> {
     let address = format!("{}:{}", wanted.host.as_deref().unwrap_or("[::]"), wanted.port);
-    let fail = |source| cannot_listen(address.clone(), source);
+    let fail = |error| (address.clone(), error);
     let candidates: Vec<SocketAddr> = match &wanted.host {
         Some(host) => (host.as_str(), wanted.port).to_socket_addrs().map_err(fail)?.collect(),
         // Like Java: both families on one socket where the system has IPv6.

@@ -10,7 +10,7 @@ use crate::snapshot_thread::SnapshotInput;
 use crate::start::StopReason;
 use mio::Events;
 use node::limits::FROZEN_BYTES;
-use node::{Node, Now};
+use node::{Node, Now, Standing};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -68,6 +68,36 @@ impl SnapshotPolicy {
     }
 }
 
+/// Says that there is no leader: after a while, and then less and less often.
+struct NoLeader {
+    since_ms: i64,
+    next_ms: i64,
+}
+
+impl NoLeader {
+    const FIRST_MS: i64 = 5000;
+    const LONGEST_PAUSE_MS: i64 = 60_000;
+
+    fn new(now_ms: i64) -> NoLeader {
+        NoLeader { since_ms: now_ms, next_ms: now_ms + Self::FIRST_MS }
+    }
+
+    fn note(&mut self, is_serving: bool, now_ms: i64, voters: usize) {
+        if is_serving {
+            *self = NoLeader::new(now_ms);
+        } else if now_ms >= self.next_ms {
+            let waited_ms = now_ms - self.since_ms;
+            self.next_ms = now_ms + waited_ms.min(Self::LONGEST_PAUSE_MS);
+            let needed = voters / 2 + 1;
+            tracing::warn!(
+                "no leader for {} s, and clients are refused: {needed} of the {voters} voting servers must reach each \
+                 other. Which of them this server cannot reach, or why it was not let in, stands in the lines above",
+                waited_ms / 1000
+            );
+        }
+    }
+}
+
 pub(crate) struct NodeThread {
     shared: Arc<Shared>,
     node: Node,
@@ -79,6 +109,7 @@ pub(crate) struct NodeThread {
     /// `None` for a standalone server.
     quorum: Option<QuorumNet>,
     events: Events,
+    no_leader: NoLeader,
     stopping: bool,
     failed: bool,
 }
@@ -111,6 +142,7 @@ impl NodeThread {
             policy,
             quorum: None,
             events: Events::with_capacity(64),
+            no_leader: NoLeader::new(0),
             stopping: false,
             failed: false,
         }
@@ -235,6 +267,11 @@ impl NodeThread {
         self.carry_out(now);
         let stats = self.node.stats(&self.shared.tree.read());
         *self.shared.node_stats.lock() = stats;
+        let ensemble = &self.shared.config.ensemble;
+        // A leader that takes no clients is one all the same.
+        let keeps_out = stats.standing == Some(Standing::Leading) && !ensemble.leader_serves;
+        let has_leader = stats.standing != Some(Standing::Looking) && (stats.is_serving || keeps_out);
+        self.no_leader.note(has_leader, now.mono_ms, ensemble.membership.participants().count());
     }
 
     fn send(&mut self) {

@@ -107,6 +107,7 @@ pub enum Report {
     },
     LeaderOutOfReach {
         leader: ServerId,
+        error: String,
     },
     LeaderSilent {
         leader: ServerId,
@@ -242,10 +243,10 @@ impl fmt::Display for Report {
             Report::BadNotification { from, error } => {
                 write!(out, "server {from} sent an unreadable notification: {error}")
             }
-            Report::LeaderOutOfReach { leader } => write!(
+            Report::LeaderOutOfReach { leader, error } => write!(
                 out,
-                "server {leader} was elected but cannot be reached on its quorum port. Has it stopped, is a firewall between, \
-                 or does its server.{leader} line name another address?"
+                "server {leader} was elected but cannot be reached on its quorum port: {error}. Has it stopped, is a \
+                 firewall between, or does its server.{leader} line here name another address?"
             ),
             Report::LeaderSilent { leader, silent_ms } => {
                 write!(out, "the leader, server {leader}, has said nothing for {silent_ms} ms")

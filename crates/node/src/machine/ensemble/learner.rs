@@ -42,7 +42,9 @@ impl Node {
             (Role::Learning(learning), _) => {
                 Report::LeaderGone { leader: learning.leader, error: error.to_owned() }
             }
-            (Role::Idle, Phase::Connecting { leader, .. }) => Report::LeaderOutOfReach { leader },
+            (Role::Idle, Phase::Connecting { leader, .. }) => {
+                Report::LeaderOutOfReach { leader, error: error.to_owned() }
+            }
             (Role::Idle | Role::ReadOnly | Role::Leading(_), _) => return,
         };
         self.leave(report, out);

@@ -335,7 +335,8 @@ impl Node {
             }
             Phase::Connecting { leader, until_ms } if now.mono_ms >= *until_ms => {
                 let leader = *leader;
-                self.leave(Report::LeaderOutOfReach { leader }, out);
+                let error = "it does not answer within initLimit".to_owned();
+                self.leave(Report::LeaderOutOfReach { leader, error }, out);
             }
             Phase::Connecting { .. } => {}
             Phase::InRole => self.tick_role(tree, now, out),
