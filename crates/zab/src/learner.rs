@@ -188,11 +188,6 @@ impl Learner {
         matches!(self.stage, Stage::Saved | Stage::Serving)
     }
 
-    /// Whether memory may hold what the log does not: it must be read again before the next vote.
-    pub fn is_memory_dirty(&self) -> bool {
-        matches!(self.stage, Stage::Preparing)
-    }
-
     /// A packet came. For transactions, `zxid` is that in their header; for COMMIT, what it names.
     pub fn packet(&mut self, kind: PacketKind, zxid: Zxid) -> Result<Step, Violation> {
         match self.stage {

@@ -1,15 +1,13 @@
 //! Real client programs at steady work (`clients/steady-…`), in processes of their own.
 //!
 //! Each prints how far it is; any error but a lost connection is a line `FAIL reason`.
+use super::told::Told;
 use crate::clients::prepare;
-use crate::fetch;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use std::fmt;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -27,10 +25,7 @@ pub struct Progress {
 
 pub struct Program {
     pub name: &'static str,
-    child: Child,
-    stdin: ChildStdin,
-    lines: Receiver<String>,
-    errors: PathBuf,
+    told: Told,
     pub progress: Progress,
 }
 
@@ -51,27 +46,15 @@ pub fn start_all(prepared: Prepared, servers: &str, dir: &Path) -> Result<Vec<Pr
 }
 
 impl Program {
-    fn start(name: &'static str, mut command: Command, servers: &str, dir: &Path) -> Result<Program> {
-        let errors = dir.join(format!("{name}.log"));
-        command.arg(servers).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&errors)?);
-        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        let stdin = child.stdin.take().context("stdin is piped")?;
-        let stdout = child.stdout.take().context("stdout is piped")?;
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Program { name, child, stdin, lines, errors, progress: Progress::default() })
+    fn start(name: &'static str, command: Command, servers: &str, dir: &Path) -> Result<Program> {
+        let told = Told::start(name, command, servers, dir)?;
+        Ok(Program { name, told, progress: Progress::default() })
     }
 
     /// Takes in what was printed; true if that was its last word.
     fn read(&mut self) -> Result<bool> {
         let mut done = false;
-        while let Ok(line) = self.lines.try_recv() {
+        while let Ok(line) = self.told.lines.try_recv() {
             let words: Vec<&str> = line.split(' ').collect();
             let numbers = || words[1..].iter().map(|word| word.parse::<u64>()).collect::<Result<Vec<_>, _>>();
             match (words[0], numbers()) {
@@ -79,15 +62,10 @@ impl Program {
                     self.progress = Progress { writes: numbers[0], losses: numbers[1], gap_ms: numbers[2] };
                     done |= words[0] == "done";
                 }
-                _ => bail!("{}: {line}; {}", self.name, self.last_errors()),
+                _ => bail!("{}: {line}; {}", self.name, self.told.last_errors()),
             }
         }
         Ok(done)
-    }
-
-    fn last_errors(&self) -> String {
-        let text = std::fs::read_to_string(&self.errors).unwrap_or_default();
-        format!("the end of {}:\n{}", self.errors.display(), fetch::last_lines(&text, 10))
     }
 
     /// Waits until it has done so many more writes.
@@ -96,13 +74,13 @@ impl Program {
         let (start, deadline) = (self.progress.writes, Instant::now() + PATIENCE);
         while self.progress.writes < start + writes {
             self.read()?;
-            let ended = self.child.try_wait()?;
-            ensure!(ended.is_none(), "{} ended: {}", self.name, self.last_errors());
+            let ended = self.told.child.try_wait()?;
+            ensure!(ended.is_none(), "{} ended: {}", self.name, self.told.last_errors());
             ensure!(
                 Instant::now() < deadline,
                 "{} does not advance: {self}; {}",
                 self.name,
-                self.last_errors()
+                self.told.last_errors()
             );
             std::thread::sleep(POLL);
         }
@@ -111,13 +89,13 @@ impl Program {
 
     /// Lets it look whether all its writes are there, and end.
     pub fn finish(mut self) -> Result<String> {
-        writeln!(self.stdin)?;
+        writeln!(self.told.stdin)?;
         let deadline = Instant::now() + PATIENCE;
         while !self.read()? {
-            ensure!(Instant::now() < deadline, "{} does not end; {}", self.name, self.last_errors());
+            ensure!(Instant::now() < deadline, "{} does not end; {}", self.name, self.told.last_errors());
             std::thread::sleep(POLL);
         }
-        self.child.wait()?;
+        self.told.child.wait()?;
         self.read()?;
         Ok(self.to_string())
     }
@@ -127,15 +105,5 @@ impl fmt::Display for Program {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Progress { writes, losses, gap_ms } = self.progress;
         write!(out, "{} {writes} writes, {losses} connection losses, longest gap {gap_ms} ms", self.name)
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None))
-            && let Err(error) = self.child.kill().and_then(|()| self.child.wait())
-        {
-            eprintln!("cannot end {} (process {}): {error}", self.name, self.child.id());
-        }
     }
 }

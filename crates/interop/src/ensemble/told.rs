@@ -13,9 +13,11 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 pub struct Told {
-    child: Child,
-    stdin: ChildStdin,
-    lines: Receiver<String>,
+    name: String,
+    pub child: Child,
+    pub stdin: ChildStdin,
+    /// What it prints, line by line.
+    pub lines: Receiver<String>,
     errors: PathBuf,
 }
 
@@ -35,7 +37,7 @@ impl Told {
                 }
             }
         });
-        Ok(Told { child, stdin, lines, errors })
+        Ok(Told { name: name.to_owned(), child, stdin, lines, errors })
     }
 
     /// Its answer to a command.
@@ -46,7 +48,7 @@ impl Told {
             .with_context(|| format!("no answer to {command:?}; {}", self.last_errors()))
     }
 
-    fn last_errors(&self) -> String {
+    pub fn last_errors(&self) -> String {
         let text = std::fs::read_to_string(&self.errors).unwrap_or_default();
         format!("the end of {}:\n{}", self.errors.display(), fetch::last_lines(&text, 10))
     }
@@ -57,7 +59,7 @@ impl Drop for Told {
         if matches!(self.child.try_wait(), Ok(None))
             && let Err(error) = self.child.kill().and_then(|()| self.child.wait())
         {
-            eprintln!("cannot end a client program (process {}): {error}", self.child.id());
+            eprintln!("cannot end {} (process {}): {error}", self.name, self.child.id());
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::QuorumInput;
 use crate::shared::{NodeInput, Shared};
-use journal::{Dir, LogCursor, Storage};
+use journal::LogCursor;
 use node::Located;
 use node::limits::{FROZEN_BYTES, SNAPSHOT_STEP_SLOTS};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -173,31 +173,9 @@ pub(super) fn locate(shared: &Arc<Shared>, key: LearnerKey, last: Zxid) {
 
 fn find(shared: &Shared, last: Zxid) -> Option<Located> {
     let factor = shared.config.ensemble.snapshot_size_factor;
-    if factor < 0.0 {
-        return None;
-    }
     let end = shared.tree.read().last_zxid();
     let ranges = shared.ranges.lock().clone();
-    let first = ranges.first_zxid()?;
-    if first > last || ranges.bytes(last, end) as f64 > snapshot_bytes(shared) as f64 * factor {
-        return None;
-    }
     let limit = shared.settings.max_record;
-    let mut cursor = LogCursor::open(shared.disk.clone(), &ranges, last, end, limit).ok()?;
-    let preceding = cursor.preceding();
-    cursor.rewind_to_preceding();
-    // All of it must be one piece.
-    let mut after = None;
-    while let Some((zxid, _)) = cursor.next().ok()? {
-        after.get_or_insert(zxid);
-    }
-    Some(Located { first, at_or_before: preceding, after })
-}
-
-/// The size of the newest snapshot.
-fn snapshot_bytes(shared: &Shared) -> u64 {
-    let files = shared.disk.list(Dir::Snapshot).unwrap_or_default();
-    let snapshots =
-        files.into_iter().filter_map(|f| Some((journal::names::snapshot_zxid(&f.name)?, f.bytes)));
-    snapshots.max().map_or(0, |(_, bytes)| bytes)
+    let found = journal::locate(shared.disk.clone(), &ranges, last, end, factor, limit)?;
+    Some(Located { first: found.first, at_or_before: found.at_or_before, after: found.after })
 }

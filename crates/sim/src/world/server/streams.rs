@@ -5,7 +5,7 @@ use super::running::{Input, Local, Running};
 use crate::SimDisk;
 use crate::world::net::WireId;
 use crate::world::stage::Stage;
-use journal::{Dir, LogCursor, Pin, Storage};
+use journal::{LogCursor, Pin};
 use node::Located;
 use wire::jute::Limits;
 use wire::quorum::send;
@@ -151,32 +151,9 @@ impl Running {
     }
 
     fn find(&self, last: i64) -> Option<Located> {
-        let factor = self.plan.snapshot_size_factor;
-        if factor < 0.0 {
-            return None;
-        }
-        let end = self.tree.last_zxid();
-        let first = self.ranges.first_zxid()?;
-        if first > last || self.ranges.bytes(last, end) as f64 > self.snapshot_bytes() as f64 * factor {
-            return None;
-        }
+        let (end, factor) = (self.tree.last_zxid(), self.plan.snapshot_size_factor);
         let limit = Limits::default().field_bytes;
-        let mut cursor = LogCursor::open(self.disk.clone(), &self.ranges, last, end, limit).ok()?;
-        let preceding = cursor.preceding();
-        cursor.rewind_to_preceding();
-        // All of it must be one piece.
-        let mut after = None;
-        while let Some((zxid, _)) = cursor.next().ok()? {
-            after.get_or_insert(zxid);
-        }
-        Some(Located { first, at_or_before: preceding, after })
-    }
-
-    /// The size of the newest snapshot.
-    fn snapshot_bytes(&self) -> u64 {
-        let files = self.disk.list(Dir::Snapshot).unwrap_or_default();
-        let snapshots =
-            files.into_iter().filter_map(|f| Some((journal::names::snapshot_zxid(&f.name)?, f.bytes)));
-        snapshots.max().map_or(0, |(_, bytes)| bytes)
+        let found = journal::locate(self.disk.clone(), &self.ranges, last, end, factor, limit)?;
+        Some(Located { first: found.first, at_or_before: found.at_or_before, after: found.after })
     }
 }
